@@ -1,0 +1,82 @@
+/**
+ * Builds the packages' JavaScript: `node scripts/build.mjs [package…]`, all of them without arguments.
+ *
+ * What is built is what each package.json points at: every `./dist/x.js` in its `exports`, `imports` and `bin`
+ * is made from `src/x.ts`. Types come from `tsc -b`. It runs before every `npm run paella`, so it only writes
+ * what changed: two commands started together never see a half-written or missing file.
+ */
+import { build } from 'esbuild';
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const packagesDir = fileURLToPath(new URL('../packages/', import.meta.url));
+const dirs = process.argv.length > 2 ? process.argv.slice(2) : await readdir(packagesDir);
+await Promise.all(dirs.map((name) => buildPackage(join(packagesDir, name))));
+
+/** @param {string} dir the package's folder */
+async function buildPackage(dir) {
+  const manifest = JSON.parse(await readFile(join(dir, 'package.json'), 'utf8'));
+  const targets = distFiles([manifest.exports, manifest.imports, manifest.bin]);
+  const bins = new Set(distFiles(manifest.bin).map((file) => join(dir, file)));
+  const result = await build({
+    absWorkingDir: dir,
+    entryPoints: targets.map((file) => file.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')),
+    outdir: 'dist',
+    outbase: 'src',
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2022',
+    packages: 'external',
+    external: ['#*', 'node:*'],
+    loader: { '.wgsl': 'text' },
+    sourcemap: true,
+    write: false,
+    logLevel: 'warning',
+  });
+
+  const outputs = new Map(result.outputFiles.map(({ path, text }) => [path, text]));
+  for (const bin of bins) {
+    if (!outputs.get(bin)?.startsWith('#!')) throw new Error(`${bin}: its source must start with #!/usr/bin/env node`);
+  }
+  // Chunks before the entries that import them; entries have no hash in their name.
+  const paths = [...outputs.keys()].sort((a, b) => Number(isChunk(dir, b)) - Number(isChunk(dir, a)));
+  for (const path of paths) await writeIfChanged(path, outputs.get(path) ?? '', bins.has(path));
+
+  for (const path of await builtFiles(join(dir, 'dist'))) if (!outputs.has(path)) await rm(path, { force: true });
+}
+
+/**
+ * All `./dist/….js` strings anywhere in a manifest field, once each.
+ * @param {unknown} field
+ * @returns {string[]}
+ */
+function distFiles(field) {
+  if (typeof field === 'string') return /^\.\/dist\/.*\.js$/.test(field) ? [field] : [];
+  if (typeof field !== 'object' || field === null) return [];
+  return [...new Set(Object.values(field).flatMap(distFiles))];
+}
+
+/** @param {string} dir @param {string} path */
+function isChunk(dir, path) {
+  return relative(join(dir, 'dist'), path).startsWith('chunks');
+}
+
+/** @param {string} path @param {string} text @param {boolean} executable */
+async function writeIfChanged(path, text, executable) {
+  const old = await readFile(path, 'utf8').catch(() => undefined);
+  if (old === text) return;
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, text, { mode: executable ? 0o755 : 0o644 });
+  await rename(temporary, path);
+}
+
+/** The JavaScript and source maps under `dist`; declarations belong to tsc. @param {string} dist */
+async function builtFiles(dist) {
+  const files = await readdir(dist, { recursive: true }).catch(() => /** @type {string[]} */ ([]));
+  return files.filter((file) => /\.js(\.map)?$/.test(file)).map((file) => join(dist, file));
+}

@@ -1,0 +1,2 @@
+/** Runs before every test file, in Node and in the browser. */
+export {};
