@@ -1,0 +1,78 @@
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { ACTIVATIONS } from '../shared/activation.js';
+import activation from '../shared/activation.wgsl';
+import linear from '../shared/linear.wgsl';
+import broadcastSource from './binary_broadcast.wgsl';
+import binarySource from './binary.wgsl';
+import combine from './combine.wgsl';
+import unarySource from './unary.wgsl';
+
+const unary = defineKernel('unary', linear, activation, unarySource);
+const binary = defineKernel('binary', linear, combine, binarySource);
+const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
+
+/** Numbers of the functions in `unary.wgsl`. */
+const UNARY = {
+  ...ACTIVATIONS,
+  neg: 16,
+  abs: 17,
+  exp: 18,
+  log: 19,
+  sqrt: 20,
+  square: 21,
+  sin: 22,
+  cos: 23,
+  leaky_relu: 24,
+  clamp: 25,
+} as const;
+
+/** Numbers of the functions in `combine.wgsl`. */
+const BINARY = { add: 0, sub: 1, mul: 2, div: 3, maximum: 4, minimum: 5, pow: 6 } as const;
+
+export type UnaryOp = keyof typeof UNARY;
+export type BinaryOp = keyof typeof BINARY;
+
+const WG = 64;
+
+/** Operands: x, out. `alpha` and `beta` are the slope of leaky_relu and the bounds of clamp. */
+export function planUnary(op: UnaryOp, size: number, alpha: number, beta: number, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(unary, {
+    constants: { WG, OP: UNARY[op] },
+    params: { vec4s, alpha, beta },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: 8 * size },
+  });
+}
+
+/** Operands: a, b or null, out. Without a `scalar`, a and b have the output's shape. */
+export function planBinary(op: BinaryOp, size: number, scalar: number | null, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(binary, {
+    constants: { WG, OP: BINARY[op], SCALAR: scalar !== null },
+    params: { vec4s, scalar: scalar ?? 0 },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: (scalar === null ? 12 : 8) * size },
+  });
+}
+
+/**
+ * Operands: a, b, out.
+ *
+ * @param shape the output's, four lengths
+ * @param strides of each operand in elements, 0 along the dimensions it repeats over
+ */
+export function planBinaryBroadcast(
+  op: BinaryOp,
+  shape: readonly number[],
+  strides: { a: readonly number[]; b: readonly number[] },
+  caps: Capabilities,
+): Launch {
+  const size = shape.reduce((product, length) => product * length, 1);
+  return launch(binaryBroadcast, {
+    constants: { WG, OP: BINARY[op] },
+    params: { shape, a_strides: strides.a, b_strides: strides.b, size },
+    workgroups: linearGrid(size, WG, caps),
+    cost: { flops: size, bytes: 12 * size },
+  });
+}

@@ -1,0 +1,50 @@
+// Matrix product with a fused epilogue, one invocation an output: out = activation(a·b + bias) + residual.
+//
+// Layout   a [batch,m,k], b [batch,k,n], bias [n], residual and out [batch,m,n], all row-major f32.
+// Needs    nothing: this is the twin that matmul.wgsl is tested against, and serves odd sizes.
+// Cost     2·m·k·n FLOPs, two loads an FMA.
+
+override WG: u32 = 64;
+override HAS_BIAS: bool = false;
+override HAS_RESIDUAL: bool = false;
+override ACTIVATION: u32 = 0;
+
+struct Params {
+  m: u32,
+  k: u32,
+  n: u32,
+  // In elements from one batch entry to the next; 0 where an operand is shared by all.
+  a_stride: u32,
+  b_stride: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> residual: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let element = linear_index(group, groups, local, WG);
+  if element >= params.m * params.n { return; }
+  let row = element / params.n;
+  let column = element % params.n;
+  let batch = group.z;
+  let i = batch * params.a_stride + row * params.k;
+  let j = batch * params.b_stride + column;
+  var sum = 0.0;
+  for (var k = 0u; k < params.k; k++) {
+    sum = fma(a[i + k], b[j + k * params.n], sum);
+  }
+  let index = batch * params.m * params.n + element;
+  if HAS_BIAS { sum += bias[column]; }
+  sum = activate(ACTIVATION, vec4f(sum)).x;
+  if HAS_RESIDUAL { sum += residual[index]; }
+  out[index] = sum;
+}

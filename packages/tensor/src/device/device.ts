@@ -1,0 +1,234 @@
+import type { Capabilities, Launch } from '@paella/kernels';
+import { openAdapter } from '#platform';
+import { type DType, type TensorData, sizeOf, toArray } from '../dtype.js';
+import { PaellaError } from '../errors.js';
+import { Tensor } from '../tensor.js';
+import { type DeviceBuffer, type Executor, type Stats, emptyStats } from './executor.js';
+import { GpuExecutor } from './gpu-executor.js';
+import { MetaExecutor } from './meta-executor.js';
+import { BufferPool, type MemoryUse } from './pool.js';
+
+export interface DeviceOptions {
+  /**
+   * `'auto'` (a GPU if there is one, else the fastest software adapter), `'gpu'`, `'software'`, part of
+   * an adapter's name, or `'meta'` for a device that computes shapes, memory and cost but no values.
+   */
+  adapter?: string;
+}
+
+export interface DeviceInfo {
+  name: string;
+  vendor: string;
+  architecture: string;
+  isSoftware: boolean;
+  features: string[];
+  limits: Record<string, number>;
+}
+
+/** The WebGPU limits the engine looks at, at their guaranteed values. */
+const BASELINE_LIMITS = {
+  maxBufferSize: 256 << 20,
+  maxStorageBufferBindingSize: 128 << 20,
+  maxComputeWorkgroupsPerDimension: 65535,
+};
+
+/** Optional features that some kernel or the profiler can use. */
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'];
+
+const META: DeviceInfo = {
+  name: 'meta',
+  vendor: '',
+  architecture: '',
+  isSoftware: false,
+  features: [],
+  limits: { ...BASELINE_LIMITS, maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity },
+};
+
+/** A WebGPU device, or the meta device: makes tensors, runs kernels, accounts for memory. */
+export class Device {
+  readonly info: DeviceInfo;
+  readonly capabilities: Capabilities;
+  readonly isMeta: boolean;
+  readonly #executor: Executor;
+  readonly #pool: BufferPool;
+  readonly #stats: Stats = emptyStats();
+  #liveTensors = 0;
+  #none: DeviceBuffer | null = null;
+
+  private constructor(info: DeviceInfo, gpu: GPUDevice | null) {
+    this.info = info;
+    this.isMeta = gpu === null;
+    this.capabilities = {
+      isSoftware: info.isSoftware,
+      maxWorkgroupsPerDimension: info.limits.maxComputeWorkgroupsPerDimension,
+    };
+    this.#executor = gpu ? new GpuExecutor(gpu, this.#stats) : new MetaExecutor(this.#stats);
+    this.#pool = new BufferPool(
+      (bytes) => this.#executor.createBuffer(bytes),
+      (buffer) => this.#executor.destroyBuffer(buffer),
+    );
+  }
+
+  /**
+   * Opens an adapter, asking for every limit it offers.
+   *
+   * @throws PaellaError `no-adapter` if none fits the request; `doctor` of the command line says why
+   */
+  static async create({ adapter = 'auto' }: DeviceOptions = {}): Promise<Device> {
+    if (adapter === 'meta') return new Device(META, null);
+    const { adapter: gpuAdapter, summary } = await openAdapter(adapter);
+    const limits: Record<string, number> = {};
+    // The limits are getters of the prototype, so a spread would miss them.
+    for (const name in gpuAdapter.limits) {
+      const value = gpuAdapter.limits[name as keyof GPUSupportedLimits];
+      if (typeof value === 'number') limits[name] = value;
+    }
+    const features = WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
+    const gpu = await gpuAdapter.requestDevice({
+      requiredLimits: limits,
+      requiredFeatures: features as GPUFeatureName[],
+    });
+    const { name, vendor, architecture, isSoftware } = summary;
+    return new Device({ name, vendor, architecture, isSoftware, features, limits }, gpu);
+  }
+
+  /**
+   * A tensor of given values, in row-major order.
+   *
+   * @param shape defaults to one dimension holding all of `data`
+   * @param options.dtype defaults to the type of the array, f32 for plain numbers
+   */
+  tensor(
+    data: ArrayLike<number>,
+    shape: readonly number[] = [data.length],
+    { dtype = dtypeOf(data) }: { dtype?: DType } = {},
+  ): Tensor {
+    if (sizeOf(shape) !== data.length) {
+      throw new PaellaError('shape', `shape [${shape.join(',')}] does not hold ${data.length} numbers`);
+    }
+    const tensor = this.empty(shape, dtype);
+    this.#executor.upload(tensor.buffer, toArray(dtype, data));
+    return tensor;
+  }
+
+  /** A tensor whose values are unspecified until a kernel writes them. */
+  empty(shape: readonly number[], dtype: DType = 'f32'): Tensor {
+    return new Tensor(this, shape, dtype, this.#acquire(sizeOf(shape) * 4, shape));
+  }
+
+  full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {
+    return this.tensor(toArray(dtype, new Array<number>(sizeOf(shape)).fill(value)), shape, { dtype });
+  }
+
+  zeros(shape: readonly number[], options?: { dtype?: DType }): Tensor {
+    return this.full(shape, 0, options);
+  }
+
+  ones(shape: readonly number[], options?: { dtype?: DType }): Tensor {
+    return this.full(shape, 1, options);
+  }
+
+  /** `start, start + step, …` below `end`, as `[n]`. */
+  arange(start: number, end: number, step = 1, options?: { dtype?: DType }): Tensor {
+    const values = Array.from({ length: Math.max(0, Math.ceil((end - start) / step)) }, (_, i) => start + i * step);
+    return this.tensor(values, [values.length], options);
+  }
+
+  /**
+   * Records a launch. Buffers are bound in the order of the kernel's bindings; `null` stands for an
+   * optional operand that this launch does not use.
+   */
+  run(launch: Launch, operands: readonly (Tensor | null)[]): void {
+    const buffers = operands.map((operand) => operand?.buffer ?? this.#unused());
+    this.#executor.dispatch(launch, buffers);
+  }
+
+  /** Compiles a pipeline without running it. */
+  compile(launch: Launch): Promise<void> {
+    return this.#executor.compile(launch);
+  }
+
+  /** Resolves when everything recorded so far is on the device's queue. */
+  flush(): Promise<void> {
+    return this.#executor.flush();
+  }
+
+  /** @internal Reads a tensor's bytes; use `tensor.data()`. */
+  read(buffer: DeviceBuffer, bytes: number): Promise<ArrayBuffer> {
+    return this.#executor.read(buffer, bytes);
+  }
+
+  /** @internal Replaces a tensor's values. */
+  write(tensor: Tensor, data: TensorData): void {
+    this.#executor.upload(tensor.buffer, data);
+  }
+
+  /** @internal The pool takes a buffer back. */
+  release(buffer: DeviceBuffer): void {
+    this.#pool.release(buffer);
+  }
+
+  /** @internal */
+  countTensor(change: 1 | -1): void {
+    this.#liveTensors += change;
+  }
+
+  memory(): MemoryUse {
+    const { liveBytes, pooledBytes, peakBytes } = this.#pool;
+    return { liveBytes, pooledBytes, peakBytes, liveTensors: this.#liveTensors };
+  }
+
+  /** Starts a new measurement of `memory().peakBytes`. */
+  resetPeak(): void {
+    this.#pool.resetPeak();
+  }
+
+  /** Frees the buffers kept for reuse. */
+  trim(): void {
+    this.#pool.trim();
+  }
+
+  /** Work recorded so far: dispatches, FLOPs, bytes, pipelines, allocations. */
+  stats(): Stats {
+    return { ...this.#stats };
+  }
+
+  resetStats(): void {
+    Object.assign(this.#stats, emptyStats());
+  }
+
+  /** Gives the device back. Tensors on it cannot be used any more. */
+  destroy(): void {
+    this.#executor.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  #acquire(bytes: number, shape: readonly number[]): DeviceBuffer {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.info.limits;
+    const allowed = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    if (bytes > allowed) {
+      const mib = (n: number) => `${(n / 2 ** 20).toFixed(0)} MiB`;
+      throw new PaellaError(
+        'limits',
+        `a tensor [${shape.join(',')}] needs ${mib(bytes)}, ${this.info.name} allows ${mib(allowed)} a buffer`,
+        { fix: 'Use a smaller batch or picture.' },
+      );
+    }
+    return this.#pool.acquire(bytes);
+  }
+
+  /** WebGPU has no empty bindings: operands that are absent share one small buffer. */
+  #unused(): DeviceBuffer {
+    this.#none ??= this.#pool.acquire(16);
+    return this.#none;
+  }
+}
+
+function dtypeOf(data: ArrayLike<number>): DType {
+  if (data instanceof Uint32Array) return 'u32';
+  if (data instanceof Int32Array) return 'i32';
+  return 'f32';
+}

@@ -1,0 +1,281 @@
+import type { Launch } from '@paella/kernels';
+import { PaellaError } from '../errors.js';
+import type { DeviceBuffer, Executor, Stats } from './executor.js';
+import { type Pipeline, PipelineCache } from './pipelines.js';
+
+type Command =
+  | { kind: 'dispatch'; pipeline: Pipeline; launch: Launch; buffers: readonly DeviceBuffer[] }
+  | { kind: 'upload'; buffer: DeviceBuffer; data: ArrayBufferView<ArrayBuffer> }
+  | { kind: 'copy'; from: GPUBuffer; to: GPUBuffer; bytes: number };
+
+/** Dispatches encoded together; also the number of parameter slots. */
+const BATCH = 256;
+/** Recorded dispatches after which encoding starts without being asked. */
+const START_AT = 64;
+/** A submit that runs for seconds gets a browser's GPU process killed: 50 GFLOP is well under that. */
+const MAX_FLOPS_PER_SUBMIT = 50e9;
+
+/**
+ * Records commands, and encodes and submits them in order once the pipelines they need are compiled.
+ *
+ * Parameters of up to 256 dispatches travel in one write to one uniform buffer and are bound with a
+ * dynamic offset, so that bind groups depend on the buffers alone and are reused from step to step.
+ */
+export class GpuExecutor implements Executor {
+  readonly #device: GPUDevice;
+  readonly #stats: Stats;
+  readonly #pipelines: PipelineCache;
+  readonly #uniforms: GPUBuffer;
+  readonly #uniformGroup: GPUBindGroup;
+  readonly #slotBytes: number;
+  readonly #staging = new Map<number, GPUBuffer[]>();
+  readonly #groups = new Map<string, GPUBindGroup>();
+  /** The bind groups a buffer occurs in, dropped with it. */
+  readonly #groupsOf = new Map<number, Set<string>>();
+  #commands: Command[] = [];
+  #draining: Promise<void> | null = null;
+  #scopes: Promise<void>[] = [];
+  #failure: PaellaError | null = null;
+  #nextId = 0;
+
+  constructor(device: GPUDevice, stats: Stats) {
+    this.#device = device;
+    this.#stats = stats;
+    this.#pipelines = new PipelineCache(device, stats);
+    this.#slotBytes = Math.max(device.limits.minUniformBufferOffsetAlignment, 256);
+    this.#uniforms = device.createBuffer({
+      label: 'params',
+      size: this.#slotBytes * BATCH,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    this.#uniformGroup = device.createBindGroup({
+      label: 'params',
+      layout: this.#pipelines.uniformLayout,
+      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: 256 } }],
+    });
+    void device.lost.then(({ reason, message }) => {
+      const fix = 'Create a new Device and load the model again.';
+      this.#fail(new PaellaError('device-lost', `the device was lost (${reason}): ${message}`, { fix }));
+    });
+  }
+
+  createBuffer(bytes: number): DeviceBuffer {
+    this.#device.pushErrorScope('out-of-memory');
+    const gpu = this.#device.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    this.#popScope((message) => {
+      const fix = 'Use a smaller batch or picture, or a smaller model.';
+      return new PaellaError('out-of-memory', `no memory for a buffer of ${bytes} bytes: ${message}`, { fix });
+    });
+    this.#stats.buffersCreated++;
+    return { id: this.#nextId++, bytes, gpu };
+  }
+
+  destroyBuffer(buffer: DeviceBuffer): void {
+    for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#groups.delete(key);
+    this.#groupsOf.delete(buffer.id);
+    // Commands recorded earlier may still name it.
+    void this.flush().then(
+      () => buffer.gpu?.destroy(),
+      () => buffer.gpu?.destroy(),
+    );
+  }
+
+  dispatch(launch: Launch, buffers: readonly DeviceBuffer[]): void {
+    this.#throwIfFailed();
+    const stats = this.#stats;
+    stats.dispatches++;
+    stats.flops += launch.cost.flops;
+    stats.bytes += launch.cost.bytes;
+    this.#commands.push({ kind: 'dispatch', pipeline: this.#pipelines.get(launch), launch, buffers });
+    if (this.#commands.length >= START_AT) this.#start();
+  }
+
+  upload(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {
+    this.#throwIfFailed();
+    this.#stats.uploadedBytes += data.byteLength;
+    if (this.#commands.length === 0 && !this.#draining) {
+      this.#write(buffer, data);
+    } else {
+      const copy = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+      this.#commands.push({ kind: 'upload', buffer, data: new Uint8Array(copy) });
+    }
+  }
+
+  async read(buffer: DeviceBuffer, bytes: number): Promise<ArrayBuffer> {
+    const size = Math.ceil(bytes / 4) * 4;
+    const idle = this.#staging.get(size) ?? [];
+    this.#staging.set(size, idle);
+    const staging =
+      idle.pop() ??
+      this.#device.createBuffer({
+        label: 'readback',
+        size,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
+    this.#commands.push({ kind: 'copy', from: buffer.gpu!, to: staging, bytes: size });
+    await this.flush();
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      this.#throwIfFailed();
+      throw new PaellaError('validation', 'reading a buffer failed', { cause });
+    }
+    const data = staging.getMappedRange().slice(0, bytes);
+    staging.unmap();
+    idle.push(staging);
+    await Promise.all(this.#scopes.splice(0));
+    this.#throwIfFailed();
+    return data;
+  }
+
+  async flush(): Promise<void> {
+    while (this.#commands.length > 0 || this.#draining) await this.#start();
+    this.#throwIfFailed();
+  }
+
+  compile(launch: Launch): Promise<void> {
+    return this.#pipelines.get(launch).ready;
+  }
+
+  destroy(): void {
+    this.#device.destroy();
+  }
+
+  #start(): Promise<void> {
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = null;
+    });
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#commands.length > 0) {
+      const batch = this.#commands.splice(0, BATCH);
+      try {
+        for (const command of batch) {
+          if (command.kind === 'dispatch' && !command.pipeline.compiled) await command.pipeline.ready;
+        }
+      } catch (error) {
+        this.#fail(error as PaellaError);
+      }
+      if (this.#failure) {
+        this.#commands = [];
+        return;
+      }
+      this.#device.pushErrorScope('validation');
+      this.#encode(batch);
+      this.#popScope((message) => new PaellaError('validation', `WebGPU refused a command: ${message}`));
+    }
+  }
+
+  #encode(batch: readonly Command[]): void {
+    this.#writeParams(batch);
+    let encoder: GPUCommandEncoder | null = null;
+    let pass: GPUComputePassEncoder | null = null;
+    let flops = 0;
+    const submit = () => {
+      pass?.end();
+      pass = null;
+      if (encoder) {
+        this.#device.queue.submit([encoder.finish()]);
+        this.#stats.submits++;
+      }
+      encoder = null;
+      flops = 0;
+    };
+    batch.forEach((command, slot) => {
+      if (command.kind === 'upload') {
+        submit();
+        this.#write(command.buffer, command.data);
+        return;
+      }
+      encoder ??= this.#device.createCommandEncoder();
+      if (command.kind === 'copy') {
+        pass?.end();
+        pass = null;
+        encoder.copyBufferToBuffer(command.from, 0, command.to, 0, command.bytes);
+        return;
+      }
+      const { launch, pipeline } = command;
+      pass ??= encoder.beginComputePass();
+      pass.setPipeline(pipeline.compiled!);
+      pass.setBindGroup(0, this.#bindGroup(pipeline, command.buffers));
+      if (launch.params.length > 0) pass.setBindGroup(1, this.#uniformGroup, [slot * this.#slotBytes]);
+      pass.dispatchWorkgroups(...launch.workgroups);
+      flops += launch.cost.flops;
+      if (flops > MAX_FLOPS_PER_SUBMIT) submit();
+    });
+    submit();
+  }
+
+  /** One write for the parameters of a batch; the slot of a dispatch is its place in the batch. */
+  #writeParams(batch: readonly Command[]): void {
+    const words = new Uint32Array((batch.length * this.#slotBytes) / 4);
+    let any = false;
+    batch.forEach((command, slot) => {
+      if (command.kind !== 'dispatch' || command.launch.params.length === 0) return;
+      words.set(command.launch.params, (slot * this.#slotBytes) / 4);
+      any = true;
+    });
+    if (any) this.#device.queue.writeBuffer(this.#uniforms, 0, words);
+  }
+
+  #bindGroup(pipeline: Pipeline, buffers: readonly DeviceBuffer[]): GPUBindGroup {
+    let key = pipeline.layout.label;
+    for (const { id } of buffers) key += `:${id}`;
+    let group = this.#groups.get(key);
+    if (!group) {
+      group = this.#device.createBindGroup({
+        label: pipeline.launch.kernel.name,
+        layout: pipeline.layout,
+        entries: buffers.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu! } })),
+      });
+      this.#groups.set(key, group);
+      for (const { id } of buffers) {
+        const keys = this.#groupsOf.get(id) ?? new Set();
+        this.#groupsOf.set(id, keys.add(key));
+      }
+      this.#stats.bindGroupsCreated++;
+    }
+    return group;
+  }
+
+  #write(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {
+    const whole = data.byteLength & ~3;
+    const { queue } = this.#device;
+    if (whole > 0) queue.writeBuffer(buffer.gpu!, 0, data.buffer, data.byteOffset, whole);
+    if (whole < data.byteLength) {
+      // WebGPU writes whole words: the last half-word of an odd number of f16 values travels padded.
+      const tail = new Uint8Array(4);
+      tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
+      queue.writeBuffer(buffer.gpu!, whole, tail);
+    }
+  }
+
+  /** Closes the innermost error scope; its verdict arrives later and fails the device. */
+  #popScope(describe: (message: string) => PaellaError): void {
+    const verdict = this.#device.popErrorScope().then(
+      (error) => {
+        if (error) this.#fail(describe(error.message));
+      },
+      () => {}, // a lost device answers through `lost`
+    );
+    this.#scopes.push(verdict);
+    if (this.#scopes.length > 1024) this.#scopes.splice(0, 512);
+  }
+
+  #fail(error: PaellaError): void {
+    this.#failure ??= error;
+  }
+
+  /** A lost device stays lost; any other failure is reported once, and the device goes on. */
+  #throwIfFailed(): void {
+    const failure = this.#failure;
+    if (!failure) return;
+    if (failure.code !== 'device-lost') this.#failure = null;
+    throw failure;
+  }
+}

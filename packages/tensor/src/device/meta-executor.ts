@@ -1,0 +1,59 @@
+import type { Launch } from '@paella/kernels';
+import { PaellaError } from '../errors.js';
+import { type DeviceBuffer, type Executor, type Stats, pipelineKey } from './executor.js';
+
+/** Counts what a device would have to do, and does none of it. */
+export class MetaExecutor implements Executor {
+  readonly #stats: Stats;
+  readonly #pipelines = new Set<string>();
+  #nextId = 0;
+
+  constructor(stats: Stats) {
+    this.#stats = stats;
+  }
+
+  createBuffer(bytes: number): DeviceBuffer {
+    this.#stats.buffersCreated++;
+    return { id: this.#nextId++, bytes };
+  }
+
+  destroyBuffer(): void {}
+
+  dispatch(launch: Launch): void {
+    this.#count(launch);
+    const stats = this.#stats;
+    stats.dispatches++;
+    stats.flops += launch.cost.flops;
+    stats.bytes += launch.cost.bytes;
+  }
+
+  upload(_buffer: DeviceBuffer, data: ArrayBufferView): void {
+    this.#stats.uploadedBytes += data.byteLength;
+  }
+
+  read(): Promise<ArrayBuffer> {
+    return Promise.reject(
+      new PaellaError('unsupported', 'a tensor of the meta device has a shape but no values', {
+        fix: "Create the device with adapter 'auto' to compute values.",
+      }),
+    );
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  compile(launch: Launch): Promise<void> {
+    this.#count(launch);
+    return Promise.resolve();
+  }
+
+  destroy(): void {}
+
+  #count(launch: Launch): void {
+    const key = pipelineKey(launch);
+    if (this.#pipelines.has(key)) return;
+    this.#pipelines.add(key);
+    this.#stats.pipelines++;
+  }
+}

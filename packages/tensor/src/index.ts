@@ -1,0 +1,11 @@
+export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js';
+export type { Stats } from './device/executor.js';
+export type { MemoryUse } from './device/pool.js';
+export type { DType, TensorData } from './dtype.js';
+export { PaellaError, type ErrorCode, type ErrorDetails } from './errors.js';
+export * from './io/index.js';
+export * as nn from './nn/index.js';
+export * as ops from './ops/index.js';
+export { Rng } from './random/rng.js';
+export { scope } from './scope.js';
+export { Tensor } from './tensor.js';

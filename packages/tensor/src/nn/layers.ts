@@ -1,0 +1,170 @@
+import type { Activation } from '@paella/kernels';
+import { conv2d, convTranspose2d } from '../ops/conv.js';
+import { embedding } from '../ops/embedding.js';
+import { linear } from '../ops/matmul.js';
+import { batchNorm, globalResponseNorm, rmsNorm } from '../ops/norm.js';
+import type { Tensor } from '../tensor.js';
+import * as init from './init.js';
+import { Module, type ModuleContext } from './module.js';
+import { Parameter } from './parameter.js';
+
+/** `x·Wᵀ + b`. Initialised as PyTorch does. */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(inFeatures: number, outFeatures: number, context: ModuleContext, { bias = true } = {}) {
+    super(context);
+    this.weight = new Parameter(context.device, [outFeatures, inFeatures], { layout: 'linear' });
+    this.bias = bias ? new Parameter(context.device, [outFeatures]) : null;
+    if (context.rng) init.torchDefault_(this.weight, this.bias, context.rng);
+  }
+
+  /** `[…,in]` → `[…,out]`, with the activation and then the residual fused in. */
+  forward(x: Tensor, fused: { activation?: Activation; residual?: Tensor } = {}): Tensor {
+    return linear(x, this.weight.value, { bias: this.bias?.value, ...fused });
+  }
+}
+
+export interface ConvOptions {
+  stride?: number;
+  padding?: number;
+  groups?: number;
+  bias?: boolean;
+  paddingMode?: 'zeros' | 'replicate';
+}
+
+/** A convolution over NHWC images. */
+export class Conv2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+  readonly #options: ConvOptions;
+
+  constructor(inChannels: number, outChannels: number, kernel: number, context: ModuleContext, options: ConvOptions = {}) {
+    super(context);
+    const { groups = 1, bias = true } = options;
+    const shape = [outChannels, inChannels / groups, kernel, kernel];
+    this.weight = new Parameter(context.device, shape, { layout: 'conv' });
+    this.bias = bias ? new Parameter(context.device, [outChannels]) : null;
+    this.#options = options;
+    if (context.rng) init.torchDefault_(this.weight, this.bias, context.rng);
+  }
+
+  /** `[B,H,W,in]` → `[B,H',W',out]` */
+  forward(x: Tensor): Tensor {
+    const { stride, padding, groups, paddingMode } = this.#options;
+    return conv2d(x, this.weight.value, { bias: this.bias?.value, stride, padding, groups, paddingMode });
+  }
+}
+
+/** A transposed convolution over NHWC images. */
+export class ConvTranspose2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly #options: { stride: number; padding?: number };
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    context: ModuleContext,
+    options: { stride: number; padding?: number },
+  ) {
+    super(context);
+    const shape = [inChannels, outChannels, kernel, kernel];
+    this.weight = new Parameter(context.device, shape, { layout: 'convTranspose' });
+    this.bias = new Parameter(context.device, [outChannels]);
+    this.#options = options;
+    if (context.rng) init.torchDefault_(this.weight, this.bias, context.rng);
+  }
+
+  /** `[B,H,W,in]` → `[B,H·stride,W·stride,out]` for the kernels Paella uses */
+  forward(x: Tensor): Tensor {
+    return convTranspose2d(x, this.weight.value, { bias: this.bias.value, ...this.#options });
+  }
+}
+
+/** A table of vectors. Initialised from N(0, 1), as PyTorch does. */
+export class Embedding extends Module {
+  readonly weight: Parameter;
+
+  constructor(count: number, dim: number, context: ModuleContext) {
+    super(context);
+    this.weight = new Parameter(context.device, [count, dim]);
+    if (context.rng) init.normal_(this.weight, context.rng, 1);
+  }
+
+  /** u32 `[…]` → `[…,dim]` */
+  forward(indices: Tensor): Tensor {
+    return embedding(indices, this.weight.value);
+  }
+}
+
+/** Root-mean-square norm without bias, as in T5. */
+export class RMSNorm extends Module {
+  readonly weight: Parameter;
+  readonly #eps: number;
+
+  constructor(dim: number, context: ModuleContext, { eps = 1e-6 } = {}) {
+    super(context);
+    this.weight = new Parameter(context.device, [dim]);
+    this.#eps = eps;
+    if (context.rng) init.constant_(this.weight, 1);
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight.value, this.#eps);
+  }
+}
+
+/** Batch norm with the running statistics, over the last dimension. */
+export class BatchNorm2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly running_mean: Parameter;
+  readonly running_var: Parameter;
+  readonly num_batches_tracked: Parameter;
+
+  constructor(channels: number, context: ModuleContext) {
+    super(context);
+    const { device } = context;
+    this.weight = new Parameter(device, [channels]);
+    this.bias = new Parameter(device, [channels]);
+    this.running_mean = new Parameter(device, [channels], { isBuffer: true });
+    this.running_var = new Parameter(device, [channels], { isBuffer: true });
+    this.num_batches_tracked = new Parameter(device, [], { isBuffer: true, fileDType: 'i64' });
+    if (context.rng) {
+      for (const one of [this.weight, this.running_var]) init.constant_(one, 1);
+      for (const zero of [this.bias, this.running_mean, this.num_batches_tracked]) init.constant_(zero, 0);
+    }
+  }
+
+  forward(x: Tensor): Tensor {
+    return batchNorm(x, {
+      mean: this.running_mean.value,
+      variance: this.running_var.value,
+      weight: this.weight.value,
+      bias: this.bias.value,
+    });
+  }
+}
+
+/** Global response norm of ConvNeXt V2 (arXiv 2301.00808), over NHWC. Starts as the identity. */
+export class GlobalResponseNorm extends Module {
+  readonly gamma: Parameter;
+  readonly beta: Parameter;
+
+  constructor(channels: number, context: ModuleContext) {
+    super(context);
+    this.gamma = new Parameter(context.device, [1, 1, 1, channels]);
+    this.beta = new Parameter(context.device, [1, 1, 1, channels]);
+    if (context.rng) {
+      init.constant_(this.gamma, 0);
+      init.constant_(this.beta, 0);
+    }
+  }
+
+  forward(x: Tensor): Tensor {
+    return globalResponseNorm(x, this.gamma.value, this.beta.value);
+  }
+}

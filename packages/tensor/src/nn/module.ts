@@ -1,0 +1,179 @@
+import type { Device } from '../device/device.js';
+import { PaellaError } from '../errors.js';
+import type { StateDict } from '../io/state-dict.js';
+import type { Rng } from '../random/rng.js';
+import { Parameter } from './parameter.js';
+
+/** Where a module lives, and the source of its initial weights if it is not going to be loaded. */
+export interface ModuleContext {
+  device: Device;
+  /** Initialises the weights; without it they have no values until `loadStateDict`. */
+  rng?: Rng;
+}
+
+/** Bytes uploaded between two waits, so that loading a large model holds little of it in host memory. */
+const UPLOAD_WINDOW = 64 << 20;
+
+/**
+ * A part of a model. Its parameters and submodules are its fields, and their names are the state dict's
+ * keys, which are exactly PyTorch's.
+ */
+export abstract class Module {
+  readonly device: Device;
+
+  constructor({ device }: ModuleContext) {
+    this.device = device;
+  }
+
+  /** Parameters and modules directly below this one, by name. */
+  protected children(): [string, unknown][] {
+    return Object.entries(this);
+  }
+
+  /** Every parameter and buffer below this module, by state-dict key. */
+  namedParameters(prefix = ''): [string, Parameter][] {
+    return this.children().flatMap(([name, child]): [string, Parameter][] => {
+      if (child instanceof Parameter) return [[prefix + name, child]];
+      if (child instanceof Module) return child.namedParameters(`${prefix}${name}.`);
+      return [];
+    });
+  }
+
+  /** The parameters that training changes. */
+  parameters(): Parameter[] {
+    return this.namedParameters().flatMap(([, parameter]) => (parameter.isBuffer ? [] : [parameter]));
+  }
+
+  /** Number of trainable values. */
+  get parameterCount(): number {
+    return this.parameters().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** The weights under PyTorch's names, in PyTorch's shapes; values are read when asked for. */
+  stateDict(): StateDict {
+    const entries = new Map(this.namedParameters());
+    const find = (key: string): Parameter => {
+      const parameter = entries.get(key);
+      if (!parameter) throw new PaellaError('not-found', `the model has no parameter "${key}"`);
+      return parameter;
+    };
+    return {
+      keys: () => [...entries.keys()],
+      info: (key) => ({ shape: [...find(key).shape], dtype: find(key).fileDType }),
+      get: async (key) => {
+        const { shape, fileDType: dtype } = find(key);
+        const values = await find(key).save();
+        const data = dtype === 'i64' ? BigInt64Array.from(values, (v) => BigInt(v)) : (values as Float32Array);
+        return { shape: [...shape], dtype, data };
+      },
+    };
+  }
+
+  /**
+   * Takes the weights from a state dict, one tensor at a time.
+   *
+   * @param options.strict refuse unknown and missing keys; shapes must fit in any case
+   * @returns the keys that were not used and not found (empty when strict)
+   * @throws PaellaError `state-dict` listing every key that does not fit, before anything is loaded
+   */
+  async loadStateDict(
+    state: StateDict,
+    { strict = true, onProgress }: { strict?: boolean; onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<{ missing: string[]; unexpected: string[] }> {
+    const parameters = new Map(this.namedParameters());
+    const keys = new Set(state.keys());
+    const missing = [...parameters.keys()].filter((key) => !keys.has(key));
+    const unexpected = [...keys].filter((key) => !parameters.has(key));
+    const misshapen = [...parameters].flatMap(([key, { shape }]) => {
+      if (!keys.has(key)) return [];
+      const given = state.info(key).shape;
+      return sameShape(shape, given) ? [] : [`${key} (expected [${shape.join(',')}], got [${given.join(',')}])`];
+    });
+    const problems = [
+      describeKeys('missing', strict ? missing : []),
+      describeKeys('unexpected', strict ? unexpected : []),
+      describeKeys('wrong shape', misshapen),
+    ].filter(Boolean);
+    if (problems.length > 0) {
+      throw new PaellaError('state-dict', `the checkpoint does not fit this model: ${problems.join('; ')}`, {
+        fix: 'Build the model with the configuration the checkpoint was made with; `paella inspect` shows it.',
+      });
+    }
+    let window = 0;
+    let done = 0;
+    for (const [key, parameter] of parameters) {
+      if (!keys.has(key)) continue;
+      const { data } = await state.get(key);
+      parameter.load(data instanceof BigInt64Array ? Int32Array.from(data, Number) : (data as Float32Array));
+      window += parameter.value.bytes;
+      if (window > UPLOAD_WINDOW) {
+        await this.device.flush();
+        window = 0;
+      }
+      onProgress?.(++done, parameters.size);
+    }
+    return { missing, unexpected };
+  }
+
+  /** Frees the weights. */
+  dispose(): void {
+    for (const [, parameter] of this.namedParameters()) parameter.dispose();
+  }
+}
+
+/** Modules by position: keys `0.…`, `1.…`. */
+export class ModuleList<T extends Module> extends Module {
+  readonly #items: readonly T[];
+
+  constructor(context: ModuleContext, items: readonly T[]) {
+    super(context);
+    this.#items = items;
+  }
+
+  protected override children(): [string, unknown][] {
+    return this.#items.map((item, i) => [String(i), item]);
+  }
+
+  [Symbol.iterator](): Iterator<T> {
+    return this.#items[Symbol.iterator]();
+  }
+
+  at(index: number): T {
+    return this.#items.at(index)!;
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+}
+
+/**
+ * The members of a PyTorch Sequential that own parameters, by their position in it: activations and
+ * plain norms have a place but no keys, and are fused into their neighbours by whoever runs the block.
+ */
+export class Positions<T extends Record<number, Module | Parameter>> extends Module {
+  readonly #members: T;
+
+  constructor(context: ModuleContext, members: T) {
+    super(context);
+    this.#members = members;
+  }
+
+  protected override children(): [string, unknown][] {
+    return Object.entries(this.#members);
+  }
+
+  get<K extends keyof T>(position: K): T[K] {
+    return this.#members[position];
+  }
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((length, i) => length === b[i]);
+
+/** `3 missing: a, b, c`, at most 20 of them. */
+function describeKeys(kind: string, keys: readonly string[]): string {
+  if (keys.length === 0) return '';
+  const rest = keys.length > 20 ? `, and ${keys.length - 20} more` : '';
+  return `${keys.length} ${kind}: ${keys.slice(0, 20).join(', ')}${rest}`;
+}

@@ -1,0 +1,106 @@
+import type { Device } from '../device/device.js';
+import { type DType, sizeOf } from '../dtype.js';
+import { PaellaError } from '../errors.js';
+import { permute } from '../ops/layout.js';
+import { scope } from '../scope.js';
+import type { Tensor } from '../tensor.js';
+
+/**
+ * How a weight is stored here, as a permutation of PyTorch's dimensions: kernels want the output channels
+ * last, so that four neighbouring ones load as a vec4.
+ */
+export const LAYOUTS = {
+  same: null,
+  /** `[out,in]` → `[in,out]` */
+  linear: [1, 0],
+  /** `[out,in,kh,kw]` → `[kh,kw,in,out]` */
+  conv: [2, 3, 1, 0],
+  /** `[in,out,kh,kw]` → `[kh,kw,in,out]` */
+  convTranspose: [2, 3, 0, 1],
+} as const;
+
+export type Layout = keyof typeof LAYOUTS;
+
+export interface ParameterOptions {
+  layout?: Layout;
+  /** A buffer in PyTorch's sense: saved with the model, not trained. */
+  isBuffer?: boolean;
+  /** Element type in checkpoints, where it is not f32. */
+  fileDType?: 'i64';
+}
+
+/**
+ * A named weight of a module. It has a shape from the start and a value once it is initialised or loaded,
+ * so that a model can be built, listed and checked before any memory is taken.
+ */
+export class Parameter {
+  readonly device: Device;
+  /** PyTorch's shape, as in the state dict. */
+  readonly shape: readonly number[];
+  readonly layout: Layout;
+  readonly isBuffer: boolean;
+  readonly fileDType: 'f32' | 'i64';
+  #value: Tensor | null = null;
+
+  constructor(device: Device, shape: readonly number[], options: ParameterOptions = {}) {
+    this.device = device;
+    this.shape = shape;
+    this.layout = options.layout ?? 'same';
+    this.isBuffer = options.isBuffer ?? false;
+    this.fileDType = options.fileDType ?? 'f32';
+    if (device.isMeta) this.value = device.empty(this.storedShape, this.dtype);
+  }
+
+  get dtype(): DType {
+    return this.fileDType === 'i64' ? 'i32' : 'f32';
+  }
+
+  /** The shape on the device. */
+  get storedShape(): readonly number[] {
+    const axes = LAYOUTS[this.layout];
+    return axes ? axes.map((axis) => this.shape[axis]) : this.shape;
+  }
+
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** The tensor on the device, in {@link storedShape}. Throws `state-dict` before it has a value. */
+  get value(): Tensor {
+    if (!this.#value) {
+      throw new PaellaError('state-dict', `a parameter [${this.shape.join(',')}] has no value yet`, {
+        fix: 'Load a state dict, or pass an rng to the constructor to initialise the model.',
+      });
+    }
+    return this.#value;
+  }
+
+  /** Takes ownership of a tensor, and frees the value it replaces. */
+  set value(tensor: Tensor) {
+    this.#value?.dispose();
+    this.#value = tensor.keep();
+  }
+
+  /** Sets the value from numbers in PyTorch's layout. */
+  load(data: ArrayLike<number>): void {
+    const axes = LAYOUTS[this.layout];
+    this.value = scope(() => {
+      const given = this.device.tensor(data, this.shape, { dtype: this.dtype });
+      return axes ? permute(given, axes) : given;
+    });
+  }
+
+  /** The value in PyTorch's layout. */
+  async save(): Promise<Float32Array | Int32Array> {
+    const axes = LAYOUTS[this.layout];
+    if (!axes) return (await this.value.data()) as Float32Array | Int32Array;
+    const inverse = axes.map((_, i) => axes.findIndex((axis) => axis === i));
+    using given = permute(this.value, inverse).keep();
+    return (await given.data()) as Float32Array;
+  }
+
+  dispose(): void {
+    this.#value?.dispose();
+    this.#value = null;
+  }
+}

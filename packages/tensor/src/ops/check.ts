@@ -1,0 +1,37 @@
+import type { DType } from '../dtype.js';
+import { PaellaError } from '../errors.js';
+import type { Tensor } from '../tensor.js';
+
+/** Operands by name, written out for an error message. */
+export function describe(operands: Record<string, Tensor | null | undefined>): Record<string, string> {
+  const entries = Object.entries(operands).filter(([, tensor]) => tensor);
+  return Object.fromEntries(entries.map(([name, tensor]) => [name, `[${tensor!.shape.join(',')}]`]));
+}
+
+/** Throws a `shape` error with the operands written out, unless `ok`. */
+export function checkShape(
+  ok: boolean,
+  op: string,
+  expected: string,
+  operands: Record<string, Tensor | null | undefined>,
+): void {
+  if (!ok) throw new PaellaError('shape', `${op}: ${expected}`, { operands: describe(operands) });
+}
+
+/** Throws a `dtype` error unless every operand has the element type. */
+export function checkDType(op: string, dtype: DType, operands: Record<string, Tensor | null | undefined>): void {
+  for (const [name, tensor] of Object.entries(operands)) {
+    if (tensor && tensor.dtype !== dtype) {
+      throw new PaellaError('dtype', `${op}: ${name} must be ${dtype}, got ${tensor.toString()}`);
+    }
+  }
+}
+
+/** Resolves a possibly negative axis. Throws `argument` if it is out of range. */
+export function resolveAxis(op: string, axis: number, rank: number): number {
+  const resolved = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
+    throw new PaellaError('argument', `${op}: axis ${axis} is outside a tensor of ${rank} dimensions`);
+  }
+  return resolved;
+}

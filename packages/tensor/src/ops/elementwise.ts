@@ -1,0 +1,77 @@
+import { type BinaryOp, type UnaryOp, planBinary, planBinaryBroadcast, planUnary } from '@paella/kernels';
+import { PaellaError } from '../errors.js';
+import type { Tensor } from '../tensor.js';
+import { checkDType, checkShape, describe } from './check.js';
+
+/** Applies a function to every element. `alpha` and `beta` are leaky_relu's slope and clamp's bounds. */
+export function unary(op: UnaryOp, x: Tensor, alpha = 0, beta = 0): Tensor {
+  checkDType(op, 'f32', { input: x });
+  const out = x.device.empty(x.shape);
+  x.device.run(planUnary(op, x.size, alpha, beta, x.device.capabilities), [x, out]);
+  return out;
+}
+
+/**
+ * Applies a function to two tensors, or a tensor and a number, with NumPy's broadcasting.
+ *
+ * @throws PaellaError `shape` if the shapes do not broadcast against each other
+ */
+export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
+  const { device } = a;
+  if (typeof b === 'number') {
+    checkDType(op, 'f32', { input: a });
+    const out = device.empty(a.shape);
+    device.run(planBinary(op, a.size, b, device.capabilities), [a, null, out]);
+    return out;
+  }
+  checkDType(op, 'f32', { input: a, other: b });
+  const shape = broadcastShapes(op, a, b);
+  const out = device.empty(shape);
+  if (a.size === out.size && b.size === out.size) {
+    device.run(planBinary(op, out.size, null, device.capabilities), [a, b, out]);
+  } else {
+    const folded = foldBroadcast(shape, a.shape, b.shape);
+    checkShape(folded.shape.length <= 4, op, 'the broadcast needs more than four dimensions', { a, b });
+    const pad = (values: number[], fill: number) => [...new Array<number>(4 - values.length).fill(fill), ...values];
+    const strides = { a: pad(folded.a, 0), b: pad(folded.b, 0) };
+    device.run(planBinaryBroadcast(op, pad(folded.shape, 1), strides, device.capabilities), [a, b, out]);
+  }
+  return out;
+}
+
+function broadcastShapes(op: string, a: Tensor, b: Tensor): number[] {
+  const rank = Math.max(a.rank, b.rank);
+  return Array.from({ length: rank }, (_, i) => {
+    const x = a.shape[i - rank + a.rank] ?? 1;
+    const y = b.shape[i - rank + b.rank] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) {
+      throw new PaellaError('shape', `${op}: the shapes do not broadcast`, { operands: describe({ a, b }) });
+    }
+    return x === 1 ? y : x;
+  });
+}
+
+/** Joins neighbouring dimensions along which both operands advance, or repeat, together. */
+function foldBroadcast(out: readonly number[], a: readonly number[], b: readonly number[]) {
+  const folded = { shape: [] as number[], a: [] as number[], b: [] as number[] };
+  let strideA = 1;
+  let strideB = 1;
+  for (let i = out.length - 1; i >= 0; i--) {
+    const lengthA = a[i - out.length + a.length] ?? 1;
+    const lengthB = b[i - out.length + b.length] ?? 1;
+    if (out[i] === 1) continue;
+    const stepA = lengthA === 1 ? 0 : strideA;
+    const stepB = lengthB === 1 ? 0 : strideB;
+    const joins = (outer: number, inner: number) => outer === inner * folded.shape[0];
+    if (folded.shape.length > 0 && joins(stepA, folded.a[0]) && joins(stepB, folded.b[0])) {
+      folded.shape[0] *= out[i];
+    } else {
+      folded.shape.unshift(out[i]);
+      folded.a.unshift(stepA);
+      folded.b.unshift(stepB);
+    }
+    strideA *= lengthA;
+    strideB *= lengthB;
+  }
+  return folded;
+}

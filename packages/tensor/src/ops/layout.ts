@@ -1,0 +1,196 @@
+import { type CopyShape, foldCopy, planCopy } from '@paella/kernels';
+import { sizeOf } from '../dtype.js';
+import { PaellaError } from '../errors.js';
+import { Tensor } from '../tensor.js';
+import { checkDType, checkShape, resolveAxis } from './check.js';
+
+/**
+ * Another shape over the same memory. Nothing is copied: the result and `x` share their values, and the
+ * memory is freed when both are.
+ *
+ * @param shape of the same size; one length may be -1 and is worked out from the others
+ * @throws PaellaError `shape` if the sizes differ
+ */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  const known = shape.filter((length) => length !== -1);
+  const rest = sizeOf(known);
+  const missing = shape.length - known.length;
+  const fits = missing === 0 ? rest === x.size : missing === 1 && rest > 0 && x.size % rest === 0;
+  checkShape(fits, 'reshape', `cannot make [${shape.join(',')}] of ${x.size} elements`, { input: x });
+  const resolved = shape.map((length) => (length === -1 ? x.size / rest : length));
+  return new Tensor(x.device, resolved, x.dtype, x);
+}
+
+/**
+ * Reorders dimensions: dimension `i` of the result is dimension `axes[i]` of `x`. A copy, unless only
+ * dimensions of length 1 move.
+ *
+ * @param axes every axis of `x` once; negative ones count from the end
+ * @throws PaellaError `argument` if `axes` is no permutation, or needs more than six dimensions
+ */
+export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  const order = axes.map((axis) => resolveAxis('permute', axis, x.rank));
+  if (new Set(order).size !== x.rank || order.length !== x.rank) {
+    throw new PaellaError('argument', `permute: [${axes.join(',')}] must name each of ${x.rank} axes once`);
+  }
+  const shape = order.map((axis) => x.shape[axis]);
+  return permuted('permute', x, x.shape, order, shape);
+}
+
+/** Swaps two dimensions. A copy, unless one of them has length 1 and nothing lies between. */
+export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  const first = resolveAxis('transpose', a, x.rank);
+  const second = resolveAxis('transpose', b, x.rank);
+  const order = x.shape.map((_, axis) => (axis === first ? second : axis === second ? first : axis));
+  const shape = order.map((axis) => x.shape[axis]);
+  return permuted('transpose', x, x.shape, order, shape);
+}
+
+/**
+ * Elements `start` to `end` (exclusive) along an axis, as a copy.
+ *
+ * @param start negative positions count from the end, and positions outside are clamped, as in `Array.slice`
+ * @param end defaults to the length of the axis
+ */
+export function slice(x: Tensor, axis: number, start: number, end?: number): Tensor {
+  const at = resolveAxis('slice', axis, x.rank);
+  const length = x.shape[at];
+  const position = (value: number) => Math.min(Math.max(value < 0 ? value + length : value, 0), length);
+  const from = position(start);
+  const to = position(end ?? length);
+  if (!Number.isInteger(from) || !Number.isInteger(to)) {
+    throw new PaellaError('argument', `slice: positions are whole numbers, got ${start} and ${end}`);
+  }
+  const shape = x.shape.map((size, i) => (i === at ? Math.max(0, to - from) : size));
+  const strides = stridesOf(x.shape);
+  return gather('slice', x, {
+    shape,
+    from: { strides, offset: from * strides[at] },
+    to: { strides: stridesOf(shape), offset: 0 },
+  });
+}
+
+/**
+ * Joins tensors along an axis.
+ *
+ * @param tensors at least one; of one type, and of one shape but for the axis
+ */
+export function cat(tensors: readonly Tensor[], axis = -1): Tensor {
+  if (tensors.length === 0) throw new PaellaError('argument', 'cat: needs at least one tensor');
+  const [first] = tensors;
+  const operands = Object.fromEntries(tensors.map((tensor, i) => [`tensor ${i}`, tensor]));
+  const at = resolveAxis('cat', axis, first.rank);
+  const alike = (x: Tensor) =>
+    x.rank === first.rank && x.shape.every((length, i) => i === at || length === first.shape[i]);
+  checkShape(tensors.every(alike), 'cat', `shapes may differ only along axis ${at}`, operands);
+  checkDType('cat', first.dtype, operands);
+  const total = tensors.reduce((sum, x) => sum + x.shape[at], 0);
+  const shape = first.shape.map((length, i) => (i === at ? total : length));
+  const { device } = first;
+  const out = device.empty(shape, first.dtype);
+  const strides = stridesOf(shape);
+  let start = 0;
+  for (const x of tensors) {
+    const view = {
+      shape: x.shape,
+      from: { strides: stridesOf(x.shape), offset: 0 },
+      to: { strides, offset: start * strides[at] },
+    };
+    checkFold('cat', view);
+    if (x.size > 0) device.run(planCopy(view, {}, device.capabilities), [x, out]);
+    start += x.shape[at];
+  }
+  return out;
+}
+
+/**
+ * Spreads blocks of channels over space, PyTorch's `PixelShuffle` on channels-last data:
+ * `out[b, i·r + dy, j·r + dx, c] = x[b, i, j, c·r² + dy·r + dx]`.
+ *
+ * @param x `[b,h,w,c·r²]`
+ * @param factor r
+ * @returns `[b,h·r,w·r,c]`
+ */
+export function pixelShuffle(x: Tensor, factor: number): Tensor {
+  checkFactor('pixelShuffle', factor);
+  const [b, h, w, channels] = x.shape;
+  const c = channels / factor ** 2;
+  const fits = x.rank === 4 && Number.isInteger(c);
+  checkShape(fits, 'pixelShuffle', `expects [b,h,w,c] with c divisible by ${factor ** 2}`, { input: x });
+  const view = [b, h, w, c, factor, factor];
+  return permuted('pixelShuffle', x, view, [0, 1, 4, 2, 5, 3], [b, h * factor, w * factor, c]);
+}
+
+/**
+ * Gathers squares of pixels into channels, PyTorch's `PixelUnshuffle` on channels-last data and the inverse
+ * of {@link pixelShuffle}: `out[b, i, j, c·r² + dy·r + dx] = x[b, i·r + dy, j·r + dx, c]`.
+ *
+ * @param x `[b,h·r,w·r,c]`
+ * @param factor r
+ * @returns `[b,h,w,c·r²]`
+ */
+export function pixelUnshuffle(x: Tensor, factor: number): Tensor {
+  checkFactor('pixelUnshuffle', factor);
+  const [b, height, width, c] = x.shape;
+  const h = height / factor;
+  const w = width / factor;
+  const fits = x.rank === 4 && Number.isInteger(h) && Number.isInteger(w);
+  checkShape(fits, 'pixelUnshuffle', `expects [b,h,w,c] with h and w divisible by ${factor}`, { input: x });
+  const view = [b, h, factor, w, factor, c];
+  return permuted('pixelUnshuffle', x, view, [0, 1, 3, 5, 2, 4], [b, h, w, c * factor ** 2]);
+}
+
+/** Row-major strides in elements. */
+function stridesOf(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= shape[i];
+  }
+  return strides;
+}
+
+/** Looks at `x` as `view`, reorders that by `order`, and names the result `shape`. */
+function permuted(
+  op: string,
+  x: Tensor,
+  view: readonly number[],
+  order: readonly number[],
+  shape: readonly number[],
+): Tensor {
+  const from = stridesOf(view);
+  const lengths = order.map((axis) => view[axis]);
+  const copy = {
+    shape: lengths,
+    from: { strides: order.map((axis) => from[axis]), offset: 0 },
+    to: { strides: stridesOf(lengths), offset: 0 },
+  };
+  return gather(op, x, copy, shape);
+}
+
+/** Copies a view of `x` into a new tensor, or shares `x` where the view is all of it in its own order. */
+function gather(op: string, x: Tensor, view: CopyShape, shape = view.shape): Tensor {
+  const folded = checkFold(op, view);
+  const moves = folded.from.strides.some((stride, i) => stride !== folded.to.strides[i]);
+  if (!moves && sizeOf(shape) === x.size) return reshape(x, shape);
+  const out = x.device.empty(shape, x.dtype);
+  if (out.size > 0) x.device.run(planCopy(view, {}, x.device.capabilities), [x, out]);
+  return out;
+}
+
+function checkFold(op: string, view: CopyShape): CopyShape {
+  const folded = foldCopy(view);
+  if (folded.shape.length > 6) {
+    throw new PaellaError('argument', `${op}: moves more than six dimensions apart`, {
+      fix: 'Join neighbouring dimensions with reshape() first, or do it in two steps.',
+    });
+  }
+  return folded;
+}
+
+function checkFactor(op: string, factor: number): void {
+  if (!Number.isInteger(factor) || factor < 1) {
+    throw new PaellaError('argument', `${op}: the factor is a whole number ≥ 1, got ${factor}`);
+  }
+}

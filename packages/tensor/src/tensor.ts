@@ -1,0 +1,228 @@
+import type { Device } from './device/device.js';
+import type { DeviceBuffer } from './device/executor.js';
+import { type DType, type TensorData, dataOf, sizeOf } from './dtype.js';
+import { PaellaError } from './errors.js';
+import * as elementwise from './ops/elementwise.js';
+import * as layout from './ops/layout.js';
+import { matmul } from './ops/matmul.js';
+import * as reduce from './ops/reduce.js';
+import { logSoftmax, softmax } from './ops/softmax.js';
+import { adopt, disown } from './scope.js';
+
+/** A buffer and how many tensors look at it: a reshape shares it. */
+interface Storage {
+  readonly buffer: DeviceBuffer;
+  users: number;
+}
+
+/**
+ * A contiguous, row-major array on a device. Operations return new tensors and only record work; values
+ * are computed by the time `await x.data()` returns them.
+ *
+ * Tensors made inside a {@link scope} are freed with it; others by `dispose()` or `using`.
+ */
+export class Tensor {
+  readonly device: Device;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** Number of elements. */
+  readonly size: number;
+  #storage: Storage | null;
+
+  /** @internal Use `device.tensor`, `device.empty`, …; `source` is a buffer to own, or a tensor to share. */
+  constructor(device: Device, shape: readonly number[], dtype: DType, source: DeviceBuffer | Tensor) {
+    this.device = device;
+    this.shape = Object.freeze([...shape]);
+    this.dtype = dtype;
+    this.size = sizeOf(shape);
+    if (source instanceof Tensor) {
+      this.#storage = source.#live();
+      this.#storage.users++;
+    } else {
+      this.#storage = { buffer: source, users: 1 };
+    }
+    device.countTensor(1);
+    adopt(this);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Bytes of the values. */
+  get bytes(): number {
+    return this.size * 4;
+  }
+
+  /** @internal Throws `disposed` if the tensor was freed. */
+  get buffer(): DeviceBuffer {
+    return this.#live().buffer;
+  }
+
+  get isDisposed(): boolean {
+    return this.#storage === null;
+  }
+
+  /** The values in row-major order. */
+  async data(): Promise<TensorData> {
+    return dataOf(this.dtype, await this.device.read(this.buffer, this.bytes));
+  }
+
+  /** The value of a tensor of one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new PaellaError('shape', `item() reads a tensor of one element, this one is ${this.toString()}`, {
+        fix: 'Use data(), or reduce first.',
+      });
+    }
+    return (await this.data())[0];
+  }
+
+  /** Frees the tensor; its memory returns to the device when no reshape of it is left. Safe to repeat. */
+  dispose(): void {
+    const storage = this.#storage;
+    if (!storage) return;
+    this.#storage = null;
+    this.device.countTensor(-1);
+    disown(this);
+    if (--storage.users === 0) this.device.release(storage.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Takes the tensor out of every scope: it lives until `dispose()`. */
+  keep(): this {
+    disown(this);
+    return this;
+  }
+
+  /** Type and shape: `f32 [1,16,16,32]`. */
+  toString(): string {
+    return `${this.dtype} [${this.shape.join(',')}]`;
+  }
+
+  #live(): Storage {
+    if (!this.#storage) {
+      throw new PaellaError('disposed', `the tensor ${this.toString()} was disposed`, {
+        fix: 'A scope frees what is made inside it: return the tensor from the scope, or keep() it.',
+      });
+    }
+    return this.#storage;
+  }
+
+  // Elementwise, with NumPy's broadcasting.
+  add(other: Tensor | number): Tensor {
+    return elementwise.binary('add', this, other);
+  }
+  sub(other: Tensor | number): Tensor {
+    return elementwise.binary('sub', this, other);
+  }
+  mul(other: Tensor | number): Tensor {
+    return elementwise.binary('mul', this, other);
+  }
+  div(other: Tensor | number): Tensor {
+    return elementwise.binary('div', this, other);
+  }
+  maximum(other: Tensor | number): Tensor {
+    return elementwise.binary('maximum', this, other);
+  }
+  minimum(other: Tensor | number): Tensor {
+    return elementwise.binary('minimum', this, other);
+  }
+  /** `this` to the power `other`; NaN where the base is negative, as in WGSL. */
+  pow(other: Tensor | number): Tensor {
+    return elementwise.binary('pow', this, other);
+  }
+  neg(): Tensor {
+    return elementwise.unary('neg', this);
+  }
+  abs(): Tensor {
+    return elementwise.unary('abs', this);
+  }
+  exp(): Tensor {
+    return elementwise.unary('exp', this);
+  }
+  log(): Tensor {
+    return elementwise.unary('log', this);
+  }
+  sqrt(): Tensor {
+    return elementwise.unary('sqrt', this);
+  }
+  square(): Tensor {
+    return elementwise.unary('square', this);
+  }
+  sin(): Tensor {
+    return elementwise.unary('sin', this);
+  }
+  cos(): Tensor {
+    return elementwise.unary('cos', this);
+  }
+  tanh(): Tensor {
+    return elementwise.unary('tanh', this);
+  }
+  sigmoid(): Tensor {
+    return elementwise.unary('sigmoid', this);
+  }
+  relu(): Tensor {
+    return elementwise.unary('relu', this);
+  }
+  leakyRelu(negativeSlope = 0.01): Tensor {
+    return elementwise.unary('leaky_relu', this, negativeSlope);
+  }
+  silu(): Tensor {
+    return elementwise.unary('silu', this);
+  }
+  /** The exact (erf) form, or the tanh approximation. */
+  gelu({ approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+    return elementwise.unary(approximate === 'tanh' ? 'gelu_tanh' : 'gelu', this);
+  }
+  clamp(min: number, max: number): Tensor {
+    return elementwise.unary('clamp', this, min, max);
+  }
+
+  // Reductions over one axis, several, or all of them.
+  sum(axis?: number | readonly number[], options?: reduce.ReduceOptions): Tensor {
+    return reduce.reduce('sum', this, axis, options);
+  }
+  mean(axis?: number | readonly number[], options?: reduce.ReduceOptions): Tensor {
+    return reduce.reduce('mean', this, axis, options);
+  }
+  max(axis?: number | readonly number[], options?: reduce.ReduceOptions): Tensor {
+    return reduce.reduce('max', this, axis, options);
+  }
+  min(axis?: number | readonly number[], options?: reduce.ReduceOptions): Tensor {
+    return reduce.reduce('min', this, axis, options);
+  }
+  /** Index of the first largest value along an axis, u32. */
+  argmax(axis = -1): Tensor {
+    return reduce.argmax(this, axis);
+  }
+  softmax(axis = -1): Tensor {
+    return softmax(this, axis);
+  }
+  logSoftmax(axis = -1): Tensor {
+    return logSoftmax(this, axis);
+  }
+
+  /** `[…,m,k] × […,k,n]`, or `[…,k] × [k,n]`. */
+  matmul(other: Tensor): Tensor {
+    return matmul(this, other);
+  }
+
+  /** Another shape of the same size over the same memory; one length may be -1. */
+  reshape(shape: readonly number[]): Tensor {
+    return layout.reshape(this, shape);
+  }
+  permute(axes: readonly number[]): Tensor {
+    return layout.permute(this, axes);
+  }
+  transpose(a = -2, b = -1): Tensor {
+    return layout.transpose(this, a, b);
+  }
+  /** Elements `start` to `end` (exclusive) along an axis; negative positions count from the end. */
+  slice(axis: number, start: number, end?: number): Tensor {
+    return layout.slice(this, axis, start, end);
+  }
+}
