@@ -42,7 +42,10 @@ export async function golden(name: string): Promise<Golden> {
       if (!entry) throw new Error(`${name}.safetensors has no ${key}`);
       const [start, end] = entry.data_offsets.map((offset) => offset + 8 + headerLength);
       const slice = bytes.slice(start, end);
-      return { shape: entry.shape, data: entry.dtype === 'I32' ? new Int32Array(slice) : new Float32Array(slice) };
+      return {
+        shape: entry.shape,
+        data: entry.dtype === 'I32' ? new Int32Array(slice) : new Float32Array(slice),
+      };
     },
   };
 }
