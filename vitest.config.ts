@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defaultServerConditions, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { chromiumLaunchOptions } from './scripts/chromium.mjs';
-import { saveTestOutput } from './test/commands.ts';
+import { saveTestOutput } from './test/commands.js';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 

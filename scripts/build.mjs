@@ -40,13 +40,15 @@ async function buildPackage(dir) {
 
   const outputs = new Map(result.outputFiles.map(({ path, text }) => [path, text]));
   for (const bin of bins) {
-    if (!outputs.get(bin)?.startsWith('#!')) throw new Error(`${bin}: its source must start with #!/usr/bin/env node`);
+    if (!outputs.get(bin)?.startsWith('#!'))
+      throw new Error(`${bin}: its source must start with #!/usr/bin/env node`);
   }
   // Chunks before the entries that import them; entries have no hash in their name.
   const paths = [...outputs.keys()].sort((a, b) => Number(isChunk(dir, b)) - Number(isChunk(dir, a)));
   for (const path of paths) await writeIfChanged(path, outputs.get(path) ?? '', bins.has(path));
 
-  for (const path of await builtFiles(join(dir, 'dist'))) if (!outputs.has(path)) await rm(path, { force: true });
+  for (const path of await builtFiles(join(dir, 'dist')))
+    if (!outputs.has(path)) await rm(path, { force: true });
 }
 
 /**

@@ -2,15 +2,15 @@
  * The browser that the tests run in: on Linux x64 the headless Chromium in the npm package
  * `@sparticuz/chromium`, elsewhere an installed Chrome or Edge. `PAELLA_CHROME` names another one.
  */
+import { unpackTar } from 'modern-tar/fs';
 import { spawnSync } from 'node:child_process';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import { createBrotliDecompress } from 'node:zlib';
-import tar from 'tar-fs';
 
 /** Software WebGPU without a GPU or a sandbox: containers and CI run as root. */
 const softwareArgs = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
@@ -51,9 +51,10 @@ function browserEnv(executable, dir) {
  * @returns {Promise<string>} the folder with `chromium`, SwiftShader beside it and `lib/`
  */
 async function unpackChromium() {
-  const bin = join(dirname(createRequire(import.meta.url).resolve('@sparticuz/chromium')), '../../bin');
+  const bin = join(dirname(fileURLToPath(import.meta.resolve('@sparticuz/chromium'))), '../../bin');
   const manifest = JSON.parse(await readFile(join(bin, '../package.json'), 'utf8'));
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'paella-webgpu');
+  const { PAELLA_CACHE: chosen, XDG_CACHE_HOME: xdg } = process.env;
+  const cache = chosen || join(xdg || join(homedir(), '.cache'), 'paella');
   const dir = join(cache, `chromium-${manifest.version}`);
   if (existsSync(dir)) return dir;
 
@@ -63,8 +64,8 @@ async function unpackChromium() {
     const executable = join(unfinished, 'chromium');
     await Promise.all([
       unbrotli(join(bin, 'chromium.br'), createWriteStream(executable)),
-      unbrotli(join(bin, 'swiftshader.tar.br'), tar.extract(unfinished, { chown: false })),
-      unbrotli(join(bin, 'al2023.tar.br'), tar.extract(unfinished, { chown: false })),
+      unbrotli(join(bin, 'swiftshader.tar.br'), unpackTar(unfinished)),
+      unbrotli(join(bin, 'al2023.tar.br'), unpackTar(unfinished)),
     ]);
     await chmod(executable, 0o755);
     await rename(unfinished, dir);
