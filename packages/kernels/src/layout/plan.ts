@@ -24,7 +24,7 @@ export interface CopyOptions {
 }
 
 /** The most dimensions that `copy.wgsl` walks, after folding. */
-const MAX_RANK = 6;
+export const MAX_COPY_RANK = 6;
 
 /**
  * Operands: x, out.
@@ -34,12 +34,12 @@ const MAX_RANK = 6;
 export function planCopy(view: CopyShape, options: CopyOptions, caps: Capabilities): Launch {
   const elements = view.shape.reduce((product, length) => product * length, 1);
   const folded = foldCopy(view);
-  const vec4 = options.force !== 'scalar' && inVec4s(folded);
+  const vec4 = options.force === 'scalar' ? null : inVec4s(folded);
   const { shape, from, to } = vec4 ?? folded;
   const rank = shape.length;
-  if (rank > MAX_RANK) throw new Error(`copy: ${rank} dimensions cannot be folded to ${MAX_RANK}`);
+  if (rank > MAX_COPY_RANK) throw new Error(`copy: ${rank} dimensions cannot be folded to ${MAX_COPY_RANK}`);
   const pad = (values: readonly number[], fill: number) => [
-    ...new Array<number>(MAX_RANK - rank).fill(fill),
+    ...new Array<number>(MAX_COPY_RANK - rank).fill(fill),
     ...values,
   ];
   const lengths = pad(shape, 1);

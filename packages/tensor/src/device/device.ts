@@ -116,6 +116,11 @@ export class Device {
     return new Tensor(this, shape, dtype, this.#acquire(sizeOf(shape) * 4, shape));
   }
 
+  /** @internal Another shape of equal size over the memory of `x`; use `x.reshape(…)`. */
+  view(x: Tensor, shape: readonly number[]): Tensor {
+    return new Tensor(this, shape, x.dtype, x);
+  }
+
   full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {
     return this.tensor(toArray(dtype, new Array<number>(sizeOf(shape)).fill(value)), shape, { dtype });
   }
@@ -130,7 +135,10 @@ export class Device {
 
   /** `start, start + step, …` below `end`, as `[n]`. */
   arange(start: number, end: number, step = 1, options?: { dtype?: DType }): Tensor {
-    const values = Array.from({ length: Math.max(0, Math.ceil((end - start) / step)) }, (_, i) => start + i * step);
+    const values = Array.from(
+      { length: Math.max(0, Math.ceil((end - start) / step)) },
+      (_, i) => start + i * step,
+    );
     return this.tensor(values, [values.length], options);
   }
 

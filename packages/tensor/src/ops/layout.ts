@@ -1,7 +1,7 @@
-import { type CopyShape, foldCopy, planCopy } from '@paella/kernels';
+import { type CopyShape, MAX_COPY_RANK, foldCopy, planCopy } from '@paella/kernels';
 import { sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
-import { Tensor } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, resolveAxis } from './check.js';
 
 /**
@@ -18,7 +18,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const fits = missing === 0 ? rest === x.size : missing === 1 && rest > 0 && x.size % rest === 0;
   checkShape(fits, 'reshape', `cannot make [${shape.join(',')}] of ${x.size} elements`, { input: x });
   const resolved = shape.map((length) => (length === -1 ? x.size / rest : length));
-  return new Tensor(x.device, resolved, x.dtype, x);
+  return x.device.view(x, resolved);
 }
 
 /**
@@ -181,8 +181,8 @@ function gather(op: string, x: Tensor, view: CopyShape, shape = view.shape): Ten
 
 function checkFold(op: string, view: CopyShape): CopyShape {
   const folded = foldCopy(view);
-  if (folded.shape.length > 6) {
-    throw new PaellaError('argument', `${op}: moves more than six dimensions apart`, {
+  if (folded.shape.length > MAX_COPY_RANK) {
+    throw new PaellaError('argument', `${op}: moves more than ${MAX_COPY_RANK} dimensions apart`, {
       fix: 'Join neighbouring dimensions with reshape() first, or do it in two steps.',
     });
   }
