@@ -1,0 +1,3 @@
+/** What differs in browsers. */
+export * from './files.browser.js';
+export * from './gpu.browser.js';

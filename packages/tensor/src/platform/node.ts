@@ -1,0 +1,4 @@
+/** What differs in Node. */
+export * from './checks.node.js';
+export * from './files.node.js';
+export * from './gpu.node.js';
