@@ -1,0 +1,34 @@
+// Scales and shifts each sample's channels: out = x · (1 + a) + b.
+//
+// Layout   x and out [samples,positions,channels]; scale_shift [samples,2·channels], a first, then b; lengths
+//          count Ts.
+// Cost     Reads x once; one invocation a T.
+
+override WG: u32 = 64;
+
+struct Params {
+  size: u32,
+  // Of one sample of x.
+  sample: u32,
+  channels: u32,
+  // From one sample's scale_shift to the next's; 0 where all share it.
+  stride: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read> scale_shift: array<T>;
+@group(0) @binding(2) var<storage, read_write> out: array<T>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = linear_index(group, groups, local, WG);
+  if i >= params.size { return; }
+  let a = i / params.sample * params.stride + i % params.channels;
+  let b = a + params.channels;
+  out[i] = fma(x[i], 1.0 + scale_shift[a], scale_shift[b]);
+}
