@@ -2,6 +2,7 @@ import type { Capabilities, Launch } from '@paella/kernels';
 import { openAdapter } from '#platform';
 import { type DType, type TensorData, sizeOf, toArray } from '../dtype.js';
 import { PaellaError } from '../errors.js';
+import { scope } from '../scope.js';
 import { Tensor } from '../tensor.js';
 import { type DeviceBuffer, type Executor, type Stats, emptyStats } from './executor.js';
 import { GpuExecutor } from './gpu-executor.js';
@@ -54,6 +55,8 @@ export class Device {
   readonly #stats: Stats = emptyStats();
   #liveTensors = 0;
   #none: DeviceBuffer | null = null;
+  /** Compilations started, while {@link warmUp} runs. */
+  #warmUp: Promise<void>[] | null = null;
 
   private constructor(info: DeviceInfo, gpu: GPUDevice | null) {
     this.info = info;
@@ -107,7 +110,7 @@ export class Device {
       throw new PaellaError('shape', `shape [${shape.join(',')}] does not hold ${data.length} numbers`);
     }
     const tensor = this.empty(shape, dtype);
-    this.#executor.upload(tensor.buffer, toArray(dtype, data));
+    this.write(tensor, toArray(dtype, data));
     return tensor;
   }
 
@@ -147,18 +150,40 @@ export class Device {
    * optional operand that this launch does not use.
    */
   run(launch: Launch, operands: readonly (Tensor | null)[]): void {
+    if (this.#warmUp) {
+      this.#warmUp.push(this.#executor.compile(launch));
+      return;
+    }
     const buffers = operands.map((operand) => operand?.buffer ?? this.#unused());
     this.#executor.dispatch(launch, buffers);
   }
 
-  /** Compiles a pipeline without running it. */
-  compile(launch: Launch): Promise<void> {
-    return this.#executor.compile(launch);
+  /**
+   * Compiles the pipelines that `fn` would use, in parallel, without running anything: the values of
+   * tensors made inside are unspecified, and the tensors are freed.
+   *
+   * @param onProgress called with the number of pipelines ready, and how many there are
+   */
+  async warmUp(fn: () => void, onProgress?: (done: number, total: number) => void): Promise<void> {
+    const compiling: Promise<void>[] = [];
+    this.#warmUp = compiling;
+    try {
+      scope(() => void fn());
+    } finally {
+      this.#warmUp = null;
+    }
+    let done = 0;
+    await Promise.all(compiling.map((one) => one.then(() => onProgress?.(++done, compiling.length))));
   }
 
   /** Resolves when everything recorded so far is on the device's queue. */
   flush(): Promise<void> {
     return this.#executor.flush();
+  }
+
+  /** Resolves when everything recorded so far has been computed. */
+  synchronize(): Promise<void> {
+    return this.#executor.synchronize();
   }
 
   /** @internal Reads a tensor's bytes; use `tensor.data()`. */
@@ -168,7 +193,7 @@ export class Device {
 
   /** @internal Replaces a tensor's values. */
   write(tensor: Tensor, data: TensorData): void {
-    this.#executor.upload(tensor.buffer, data);
+    if (!this.#warmUp) this.#executor.upload(tensor.buffer, data);
   }
 
   /** @internal The pool takes a buffer back. */

@@ -21,6 +21,8 @@ export interface Executor {
   read(buffer: DeviceBuffer, bytes: number): Promise<ArrayBuffer>;
   /** Resolves when everything recorded so far is on the device's queue. */
   flush(): Promise<void>;
+  /** Resolves when everything recorded so far has run. */
+  synchronize(): Promise<void>;
   /** Compiles without running. */
   compile(launch: Launch): Promise<void>;
   destroy(): void;

@@ -67,7 +67,9 @@ export class GpuExecutor implements Executor {
     });
     this.#popScope((message) => {
       const fix = 'Use a smaller batch or picture, or a smaller model.';
-      return new PaellaError('out-of-memory', `no memory for a buffer of ${bytes} bytes: ${message}`, { fix });
+      return new PaellaError('out-of-memory', `no memory for a buffer of ${bytes} bytes: ${message}`, {
+        fix,
+      });
     });
     this.#stats.buffersCreated++;
     return { id: this.#nextId++, bytes, gpu };
@@ -126,14 +128,19 @@ export class GpuExecutor implements Executor {
     const data = staging.getMappedRange().slice(0, bytes);
     staging.unmap();
     idle.push(staging);
-    await Promise.all(this.#scopes.splice(0));
-    this.#throwIfFailed();
+    await this.#verdicts();
     return data;
   }
 
   async flush(): Promise<void> {
     while (this.#commands.length > 0 || this.#draining) await this.#start();
     this.#throwIfFailed();
+  }
+
+  async synchronize(): Promise<void> {
+    await this.flush();
+    await this.#device.queue.onSubmittedWorkDone();
+    await this.#verdicts();
   }
 
   compile(launch: Launch): Promise<void> {
@@ -265,6 +272,12 @@ export class GpuExecutor implements Executor {
     );
     this.#scopes.push(verdict);
     if (this.#scopes.length > 1024) this.#scopes.splice(0, 512);
+  }
+
+  /** Waits for the error scopes of everything submitted, and throws what they found. */
+  async #verdicts(): Promise<void> {
+    await Promise.all(this.#scopes.splice(0));
+    this.#throwIfFailed();
   }
 
   #fail(error: PaellaError): void {

@@ -43,6 +43,10 @@ export class MetaExecutor implements Executor {
     return Promise.resolve();
   }
 
+  synchronize(): Promise<void> {
+    return Promise.resolve();
+  }
+
   compile(launch: Launch): Promise<void> {
     this.#count(launch);
     return Promise.resolve();

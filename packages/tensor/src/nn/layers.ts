@@ -40,7 +40,13 @@ export class Conv2d extends Module {
   readonly bias: Parameter | null;
   readonly #options: ConvOptions;
 
-  constructor(inChannels: number, outChannels: number, kernel: number, context: ModuleContext, options: ConvOptions = {}) {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    context: ModuleContext,
+    options: ConvOptions = {},
+  ) {
     super(context);
     const { groups = 1, bias = true } = options;
     const shape = [outChannels, inChannels / groups, kernel, kernel];

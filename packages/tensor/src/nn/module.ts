@@ -63,7 +63,10 @@ export abstract class Module {
       get: async (key) => {
         const { shape, fileDType: dtype } = find(key);
         const values = await find(key).save();
-        const data = dtype === 'i64' ? BigInt64Array.from(values, (v) => BigInt(v)) : (values as Float32Array);
+        const data =
+          dtype === 'i64'
+            ? BigInt64Array.from(values, (v) => BigInt(v))
+            : (values as Float32Array<ArrayBuffer>);
         return { shape: [...shape], dtype, data };
       },
     };
@@ -78,7 +81,10 @@ export abstract class Module {
    */
   async loadStateDict(
     state: StateDict,
-    { strict = true, onProgress }: { strict?: boolean; onProgress?: (done: number, total: number) => void } = {},
+    {
+      strict = true,
+      onProgress,
+    }: { strict?: boolean; onProgress?: (done: number, total: number) => void } = {},
   ): Promise<{ missing: string[]; unexpected: string[] }> {
     const parameters = new Map(this.namedParameters());
     const keys = new Set(state.keys());
@@ -87,7 +93,9 @@ export abstract class Module {
     const misshapen = [...parameters].flatMap(([key, { shape }]) => {
       if (!keys.has(key)) return [];
       const given = state.info(key).shape;
-      return sameShape(shape, given) ? [] : [`${key} (expected [${shape.join(',')}], got [${given.join(',')}])`];
+      return sameShape(shape, given)
+        ? []
+        : [`${key} (expected [${shape.join(',')}], got [${given.join(',')}])`];
     });
     const problems = [
       describeKeys('missing', strict ? missing : []),

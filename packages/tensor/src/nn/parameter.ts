@@ -91,12 +91,12 @@ export class Parameter {
   }
 
   /** The value in PyTorch's layout. */
-  async save(): Promise<Float32Array | Int32Array> {
+  async save(): Promise<Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
     const axes = LAYOUTS[this.layout];
-    if (!axes) return (await this.value.data()) as Float32Array | Int32Array;
+    if (!axes) return (await this.value.data()) as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
     const inverse = axes.map((_, i) => axes.findIndex((axis) => axis === i));
     using given = permute(this.value, inverse).keep();
-    return (await given.data()) as Float32Array;
+    return (await given.data()) as Float32Array<ArrayBuffer>;
   }
 
   dispose(): void {

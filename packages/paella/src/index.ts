@@ -1,0 +1,25 @@
+export { contactSheet, imagesFromTensor, psnr, tensorFromImages, type RgbaImage } from './image.js';
+export { openModelFolder, type ModelCard, type ModelFolder } from './model-folder.js';
+export { addNoise } from './noise.js';
+export {
+  Pipeline,
+  type GenerateOptions,
+  type Generation,
+  type GenerationStep,
+  type LoadProgress,
+  type TextEncoder,
+} from './pipeline.js';
+export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
+export {
+  BYT5_XL,
+  ByT5Encoder,
+  byt5Tokenize,
+  padIds,
+  relativePositionBuckets,
+  type ByT5Config,
+} from './text/byt5.js';
+export { WordVectorEncoder, outOfVocabularyVector } from './text/word-vectors.js';
+export { Condition, type ConditionInputs } from './unet/condition.js';
+export { PAELLA_V3, type PaellaConfig } from './unet/config.js';
+export { Paella } from './unet/paella.js';
+export { VQGAN_F4, VQModel, type Encoded, type VQModelConfig } from './vqgan/vqmodel.js';

@@ -1,0 +1,138 @@
+import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
+import * as z from 'zod';
+import type { VQModelConfig } from './vqgan/vqmodel.js';
+import type { PaellaConfig } from './unet/config.js';
+import type { ByT5Config } from './text/byt5.js';
+
+const count = z.int().positive();
+const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+
+const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
+  c_in: count,
+  c_out: count,
+  num_labels: count,
+  c_r: count,
+  patch_size: count,
+  c_cond: count,
+  c_hidden: z.array(count),
+  nhead: z.array(z.int()),
+  blocks: z.array(count),
+  level_config: z.array(z.string()),
+  clip_embd: count,
+  byt5_embd: count,
+  clip_seq_len: count,
+  kernel_size: count,
+  dropout: z.number(),
+  self_attn: z.boolean(),
+});
+
+const vqganConfig: z.ZodType<VQModelConfig> = z.strictObject({
+  levels: count,
+  bottleneck_blocks: count,
+  c_hidden: count,
+  c_latent: count,
+  codebook_size: count,
+  scale_factor: z.number(),
+});
+
+const byt5Config: z.ZodType<ByT5Config> = z.strictObject({
+  d_model: count,
+  d_ff: count,
+  d_kv: count,
+  num_layers: count,
+  num_heads: count,
+  vocab_size: count,
+  relative_attention_num_buckets: count,
+  relative_attention_max_distance: count,
+  layer_norm_epsilon: z.number(),
+});
+
+const textEncoder = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('word-vectors'),
+    /** One word a line, and the state dict with `vectors` and `scale`. */
+    vocabulary: z.string(),
+    weights: z.string(),
+    max_words: count,
+  }),
+  z.strictObject({ kind: z.literal('byt5'), weights: z.string(), config: byt5Config }),
+]);
+
+/** `model.json`: what a model folder holds, and how to use it. File names are relative to the folder. */
+const modelCard = z.strictObject({
+  format: z.literal('paella-model/1'),
+  name: z.string(),
+  description: z.string(),
+  /** Width and height of its pictures, in pixels. */
+  image_size: z.tuple([count, count]),
+  unet: z.strictObject({ weights: z.string(), config: unetConfig }),
+  vqgan: z.strictObject({ weights: z.string(), config: vqganConfig }),
+  text_encoder: textEncoder,
+  captions: z.strictObject({
+    /** How the captions it learned from were written, for people. */
+    form: z.string(),
+    /** Added to a prompt that contains none of `styles`. */
+    suffix: z.string(),
+    styles: z.array(z.string()),
+  }),
+  sampler: z.strictObject({
+    steps: count,
+    renoise_steps: z.int().nonnegative(),
+    temperature: range,
+    cfg: range,
+  }),
+  /** Licences of the weights and of what they learned from. */
+  licenses: z.array(z.strictObject({ what: z.string(), license: z.string() })),
+});
+
+export type ModelCard = z.infer<typeof modelCard>;
+
+/** A folder, on disk or on the web, with a `model.json` and the files it names. */
+export interface ModelFolder {
+  card: ModelCard;
+  /** Opens a checkpoint of the folder. */
+  checkpoint(file: string): Promise<StateDict>;
+  text(file: string): Promise<string>;
+}
+
+/** The model that comes with the package. The expression is one that bundlers recognise. */
+const defaultModel = (): URL => new URL('../models/default/', import.meta.url);
+
+/**
+ * Opens a model folder.
+ *
+ * @param where `'default'` for the embedded model, a path (in Node), or a URL
+ * @throws PaellaError `not-found` if there is no `model.json`, `format` if it is not a valid one
+ */
+export async function openModelFolder(where: string | URL): Promise<ModelFolder> {
+  const base = where === 'default' ? defaultModel() : where;
+  const locate = (file: string): string | URL => {
+    if (base instanceof URL || /^(https?|file|blob|data):/i.test(base)) {
+      return new URL(file, String(base).endsWith('/') ? base : `${base}/`);
+    }
+    return `${base.replace(/[/\\]$/, '')}/${file}`;
+  };
+  const text = async (file: string): Promise<string> => {
+    const source = await openSource(locate(file));
+    const bytes = await source.read(0, source.size);
+    await source.close?.();
+    return new TextDecoder().decode(bytes);
+  };
+  return {
+    card: parseCard(String(locate('model.json')), await text('model.json')),
+    checkpoint: (file) => loadStateDict(locate(file)),
+    text,
+  };
+}
+
+function parseCard(name: string, text: string): ModelCard {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new PaellaError('format', `${name} is not JSON`, { cause });
+  }
+  const parsed = modelCard.safeParse(json);
+  if (!parsed.success) throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
