@@ -126,7 +126,7 @@ async function provideLoader(): Promise<Survey['loader']> {
   const bundled = findBundledDriver();
   if (!bundled) return 'missing';
   const { loader } = await unpackDriver(bundled);
-  return libc.tryLoad(loader, { global: true }) ? 'bundled' : 'missing';
+  return libc.tryLoad(loader) ? 'bundled' : 'missing';
 }
 
 /** Asked for an adapter that nobody has, Dawn answers with those that there are. */

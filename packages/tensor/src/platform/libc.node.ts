@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 
 export interface Libc {
-  /** Loads a library, with `global` under its own name for the whole process; false where that fails. */
-  tryLoad(path: string, options?: { global?: boolean }): boolean;
+  /** Loads a library for the whole process, for good: others find it by its own name. False where that fails. */
+  tryLoad(path: string): boolean;
   /**
    * Calls `fn` with `variables` in the environment that native code sees, and returns what was written to stderr
    * meanwhile instead of showing it. One thread at a time: both belong to the whole process.
@@ -16,6 +16,9 @@ export interface Libc {
 
 /** What to type to get the package that this needs. */
 export const installKoffi = 'npm install koffi@3.3.4';
+
+const RTLD_NOW = 2;
+const RTLD_GLOBAL = 0x100;
 
 let opened: Promise<Libc | undefined> | undefined;
 
@@ -28,6 +31,8 @@ export function openLibc(): Promise<Libc | undefined> {
 
 function bind(koffi: (typeof import('koffi'))['default']): Libc {
   const self = koffi.load(null);
+  // Not koffi.load(path): that closes the library when its handle is garbage collected.
+  const dlopen = self.func('void *dlopen(const char *path, int flags)') as (p: string, f: number) => unknown;
   const getenv = self.func('const char *getenv(const char *name)') as (name: string) => string | null;
   const setenv = self.func('int setenv(const char *name, const char *value, int overwrite)');
   const unsetenv = self.func('int unsetenv(const char *name)');
@@ -51,14 +56,7 @@ function bind(koffi: (typeof import('koffi'))['default']): Libc {
     }
   };
   return {
-    tryLoad(path, { global = false } = {}) {
-      try {
-        koffi.load(path, { global });
-        return true;
-      } catch {
-        return false;
-      }
-    },
+    tryLoad: (path) => dlopen(path, RTLD_NOW | RTLD_GLOBAL) !== null,
     runAside(variables, fn) {
       lock(stdin);
       const before = Object.fromEntries(Object.keys(variables).map((name) => [name, getenv(name)]));
