@@ -29,23 +29,23 @@ fn main(
 ) {
   let item = linear_index(group, groups, local, WG) / TEAM;
   let sample = min(item, params.samples - 1u);
-  let from = sample * params.chunks * params.channels;
-  let to = sample * 2u * params.channels;
+  let base = sample * params.chunks * params.channels;
+  let start = sample * 2u * params.channels;
   let member = local % TEAM;
   let writes = item < params.samples;
 
   var total = T();
   for (var c = member; c < params.channels; c += TEAM) {
     var sum = T();
-    for (var chunk = 0u; chunk < params.chunks; chunk++) { sum += sums[from + chunk * params.channels + c]; }
+    for (var chunk = 0u; chunk < params.chunks; chunk++) { sum += sums[base + chunk * params.channels + c]; }
     let response = sqrt(sum);
     total += response;
-    if writes { out[to + c] = response; }
+    if writes { out[start + c] = response; }
   }
   let factor = 1.0 / (team_sum(local, lanes_sum(total)) * params.mean + params.eps);
   if !writes { return; }
   for (var c = member; c < params.channels; c += TEAM) {
-    out[to + c] *= gamma[c] * factor;
-    out[to + params.channels + c] = beta[c];
+    out[start + c] *= gamma[c] * factor;
+    out[start + params.channels + c] = beta[c];
   }
 }
