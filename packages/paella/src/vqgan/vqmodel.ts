@@ -100,8 +100,7 @@ export interface Encoded {
 export class VQModel extends nn.Module {
   readonly config: VQModelConfig;
   readonly in_block: nn.Positions<{ 1: nn.Conv2d }>;
-  readonly down_blocks: nn.ModuleList<Block>; 1: nn.BatchNorm2d }>
-  >;
+  readonly down_blocks: nn.ModuleList<Block>;
   readonly vquantizer: Codebook;
   readonly up_blocks: nn.ModuleList<Block>;
   readonly out_block: nn.Positions<{ 0: nn.Conv2d }>;
