@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const packages = ['kernels', 'tensor', 'paella', 'cli'];
+const minutes = 60_000;
+
+interface Packed {
+  filename: string;
+  name: string;
+  files: { path: string }[];
+}
+
+/** Runs a command to its end; a failure carries what it printed. */
+async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
+  const shell = process.platform === 'win32'; // npm and npx are scripts there
+  const { stdout } = await promisify(execFile)(command, args, { cwd, shell, maxBuffer: 64 << 20 });
+  return stdout;
+}
+
+// Until there are a command and a README to try, there is nothing to pack.
+const ready = existsSync(join(root, 'README.md')) && existsSync(join(root, 'packages/cli/src/main.ts'));
+
+describe.skipIf(!ready)('the packed packages', () => {
+  let project: string;
+  let packed: Packed[];
+
+  beforeAll(async () => {
+    project = await mkdtemp(join(tmpdir(), 'paella-pack-'));
+    await run(root, 'node', 'scripts/build.mjs');
+    const workspaces = packages.map((name) => `--workspace=packages/${name}`);
+    packed = JSON.parse(
+      await run(root, 'npm', 'pack', '--json', `--pack-destination=${project}`, ...workspaces),
+    );
+    await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+    const tarballs = packed.map(({ filename }) => `./${filename}`);
+    await run(project, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs);
+  }, 10 * minutes);
+
+  afterAll(() => rm(project, { recursive: true, force: true }));
+
+  it('carry their licence and their code, and nothing of the workshop', () => {
+    expect(packed).toHaveLength(packages.length);
+    for (const { name, files } of packed) {
+      const paths = files.map(({ path }) => path);
+      expect(paths, name).toContain('LICENSE');
+      expect(paths, name).toContain(name === '@paella/cli' ? 'dist/main.js' : 'dist/index.js');
+      expect(
+        paths.filter((path) => /^(test|node_modules|\.turbo)\/|\.tsbuildinfo$|\.tmp$/.test(path)),
+        name,
+      ).toEqual([]);
+    }
+  });
+
+  it('answer to npx in an empty project', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'packages/cli/package.json'), 'utf8'));
+    expect((await run(project, 'npx', '--no-install', 'paella', '--version')).trim()).toContain(version);
+  });
+
+  it(
+    'run the example of the README in an empty project',
+    async () => {
+      const readme = await readFile(join(root, 'README.md'), 'utf8');
+      const example = /^```js example\n(.*?)^```/ms.exec(readme)?.[1];
+      expect(example, 'a block ```js example in README.md').toBeDefined();
+      await writeFile(join(project, 'example.js'), example ?? '');
+      await run(project, 'node', 'example.js');
+    },
+    10 * minutes,
+  );
+});
