@@ -1,5 +1,7 @@
 export * from './kernel.js';
+export * from './conv/plan.js';
 export * from './elementwise/plan.js';
+export * from './embedding/plan.js';
 export * from './layout/plan.js';
 export * from './matmul/plan.js';
 export * from './norm/plan.js';
@@ -7,4 +9,5 @@ export * from './random/plan.js';
 export * from './reduce/plan.js';
 export * from './sampling/plan.js';
 export * from './softmax/plan.js';
+export * from './quantize/plan.js';
 export type { Activation } from './shared/activation.js';

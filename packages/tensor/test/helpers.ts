@@ -122,6 +122,12 @@ export async function expectClose(
   expect(error).toBeLessThan(tolerance);
 }
 
+/** Expects a tensor to have a shape and exactly these values. */
+export async function expectSame(out: Tensor, reference: Values): Promise<void> {
+  expect(out.shape).toEqual(reference.shape);
+  expect(await out.data()).toEqual(reference.data);
+}
+
 /** Expects `fn` to throw a PaellaError of a code, with a message that holds `text`. */
 export function expectError(fn: () => unknown, code: PaellaError['code'], text: string | RegExp): void {
   let error: unknown;

@@ -30,10 +30,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-fn rank4(x: vec4f, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f, sum: vec4f) -> vec4f {
-  return fma(vec4f(x.w), b3, fma(vec4f(x.z), b2, fma(vec4f(x.y), b1, fma(vec4f(x.x), b0, sum))));
-}
-
 fn store(batch: u32, row: u32, column: u32, sum: vec4f) {
   if row >= params.m { return; }
   let index = (batch * params.m + row) * params.n4 + column;

@@ -2,10 +2,11 @@ import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from
 import { ACTIVATIONS, type Activation } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
 import naiveSource from './matmul_naive.wgsl';
 import tileSource from './matmul.wgsl';
 
-const tile = defineKernel('matmul', linear, activation, tileSource);
+const tile = defineKernel('matmul', linear, rank4, activation, tileSource);
 const naive = defineKernel('matmul_naive', linear, activation, naiveSource);
 
 export interface MatmulShape {
@@ -40,7 +41,9 @@ export function planMatmul(shape: MatmulShape, options: MatmulOptions, caps: Cap
     b_stride: shape.sharedB ? 0 : (k * n) / lanes,
   };
   const operands =
-    (shape.sharedA ? 1 : batch) * m * k + (shape.sharedB ? 1 : batch) * k * n + (residual ? 2 : 1) * batch * m * n;
+    (shape.sharedA ? 1 : batch) * m * k +
+    (shape.sharedB ? 1 : batch) * k * n +
+    (residual ? 2 : 1) * batch * m * n;
   return launch(variant === 'tile' ? tile : naive, {
     constants: {
       WG: workgroup,

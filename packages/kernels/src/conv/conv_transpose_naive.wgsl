@@ -1,0 +1,58 @@
+// Transposed convolution, one invocation an output: it gathers the inputs whose taps reach it.
+//
+// Layout   x [b,h,w,ci], weight [kh,kw,ci,co], bias [co], out [b,oh,ow,co], channels last, all f32. Vectors
+//          of a width and a height are in that order.
+// Needs    nothing: this is the twin that conv.wgsl is tested against, and serves odd channel counts.
+// Cost     2·b·h·w·kh·kw·ci·co FLOPs, two loads an FMA.
+
+override WG: u32 = 64;
+override HAS_BIAS: bool = false;
+
+struct Params {
+  size: vec2u,
+  out_size: vec2u,
+  kernel: vec2u,
+  stride: u32,
+  padding: u32,
+  channels: u32,
+  out_channels: u32,
+  outputs: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let output = linear_index(group, groups, local, WG);
+  if output >= params.outputs { return; }
+  let n = output % params.out_channels;
+  let pixel = output / params.out_channels;
+  let row = pixel / params.out_size.x;
+  let position = vec2i(vec2u(pixel % params.out_size.x, row % params.out_size.y));
+  let image = row / params.out_size.y * params.size.y;
+  let stride = i32(params.stride);
+  var sum = 0.0;
+  for (var ky = 0u; ky < params.kernel.y; ky++) {
+    for (var kx = 0u; kx < params.kernel.x; kx++) {
+      // Input pixel i adds its tap k to output pixel i·stride − padding + k.
+      let scaled = position + i32(params.padding) - vec2i(vec2u(kx, ky));
+      let at = scaled / stride;
+      if any(scaled < vec2i()) || any(at * stride != scaled) || any(at >= vec2i(params.size)) { continue; }
+      let i = ((image + u32(at.y)) * params.size.x + u32(at.x)) * params.channels;
+      let j = (ky * params.kernel.x + kx) * params.channels * params.out_channels + n;
+      for (var k = 0u; k < params.channels; k++) {
+        sum = fma(x[i + k], weight[j + k * params.out_channels], sum);
+      }
+    }
+  }
+  if HAS_BIAS { sum += bias[n]; }
+  out[output] = sum;
+}

@@ -1,0 +1,210 @@
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
+import tileSource from './conv.wgsl';
+import naiveSource from './conv_naive.wgsl';
+import transposeNaiveSource from './conv_transpose_naive.wgsl';
+import depthwiseSource from './depthwise.wgsl';
+import skipSource from './skip.wgsl';
+import sliding from './sliding.wgsl';
+
+const tile = defineKernel('conv', linear, rank4, tileSource);
+const naive = defineKernel('conv_naive', linear, naiveSource);
+const transposeNaive = defineKernel('conv_transpose_naive', linear, transposeNaiveSource);
+const depthwise = defineKernel('conv_depthwise', linear, depthwiseSource, sliding);
+const skip = defineKernel('conv_skip', linear, skipSource, sliding);
+
+/** A convolution of `[batch,height,width,channels]` by `[kernelHeight,kernelWidth,channels/groups,outChannels]`. */
+export interface ConvShape {
+  batch: number;
+  height: number;
+  width: number;
+  channels: number;
+  outChannels: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  stride: number;
+  padding: number;
+  groups: number;
+}
+
+/** The same without groups: `[kernelHeight,kernelWidth,channels,outChannels]`. */
+export type ConvTransposeShape = Omit<ConvShape, 'groups'>;
+
+export interface ConvOptions {
+  bias?: boolean;
+  /** Positions outside repeat the nearest pixel instead of being zero. */
+  replicate?: boolean;
+  /** Overrides the planner's choice, for tests and benchmarks. */
+  force?: 'tile' | 'depthwise' | 'naive';
+}
+
+export interface ConvTransposeOptions {
+  bias?: boolean;
+  /** Overrides the planner's choice, for tests and benchmarks. */
+  force?: 'tile' | 'naive';
+}
+
+const WG = 64;
+
+/** Height and width of a convolution's output; below 1 where the kernel does not fit. */
+export function convOutputSize({
+  height,
+  width,
+  kernelHeight,
+  kernelWidth,
+  stride,
+  padding,
+}: ConvTransposeShape) {
+  return {
+    height: Math.floor((height + 2 * padding - kernelHeight) / stride) + 1,
+    width: Math.floor((width + 2 * padding - kernelWidth) / stride) + 1,
+  };
+}
+
+/** Height and width of a transposed convolution's output. */
+export function convTransposeOutputSize(shape: ConvTransposeShape) {
+  const { height, width, kernelHeight, kernelWidth, stride, padding } = shape;
+  return {
+    height: (height - 1) * stride - 2 * padding + kernelHeight,
+    width: (width - 1) * stride - 2 * padding + kernelWidth,
+  };
+}
+
+/** Operands: x, weight, bias or null, out. */
+export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabilities): Launch {
+  const { bias = false, replicate = false, force = chooseConv2d(shape) } = options;
+  if (force === 'depthwise') return planSliding(depthwise, shape, 1, bias, replicate, caps);
+  const { batch, channels, outChannels, groups, stride, padding } = shape;
+  const out = convOutputSize(shape);
+  const pixels = batch * out.height * out.width;
+  const cost = convCost(shape, pixels, channels / groups, bias);
+  const constants = { WG, HAS_BIAS: bias, REPLICATE: replicate };
+  const sizes = {
+    size: [shape.width, shape.height],
+    out_size: [out.width, out.height],
+    kernel: [shape.kernelWidth, shape.kernelHeight],
+    stride,
+    padding,
+  };
+  if (force === 'tile') {
+    return launch(tile, {
+      constants: { ...constants, TRANSPOSED: false },
+      params: { ...sizes, grid: sizes.out_size, pixels, k4: channels / 4, n4: outChannels / 4 },
+      workgroups: linearGrid((Math.ceil(pixels / 8) * outChannels) / 4, WG, caps),
+      cost,
+    });
+  }
+  const outputs = pixels * outChannels;
+  return launch(naive, {
+    constants,
+    params: {
+      ...sizes,
+      channels,
+      group_in: channels / groups,
+      out_channels: outChannels,
+      group_out: outChannels / groups,
+      outputs,
+    },
+    workgroups: linearGrid(outputs, WG, caps),
+    cost,
+  });
+}
+
+function chooseConv2d({ channels, outChannels, groups, stride }: ConvShape): 'tile' | 'depthwise' | 'naive' {
+  const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
+  if (vec4s && groups === 1) return 'tile';
+  if (vec4s && groups === channels && groups === outChannels && stride === 1) return 'depthwise';
+  return 'naive';
+}
+
+/**
+ * The skip convolution: a convolution over the channels of x and then skip, in groups of two.
+ * Operands: x, skip, weight, bias or null, out.
+ *
+ * @param shape `channels` and `outChannels` are those of x: divisible by 8; the stride is 1
+ */
+export function planSkipConv2d(
+  shape: ConvShape,
+  options: Pick<ConvOptions, 'bias'>,
+  caps: Capabilities,
+): Launch {
+  return planSliding(skip, shape, 2, options.bias ?? false, false, caps);
+}
+
+function planSliding(
+  kernel: typeof depthwise,
+  shape: ConvShape,
+  channelsPerOutput: number,
+  bias: boolean,
+  replicate: boolean,
+  caps: Capabilities,
+): Launch {
+  const { batch, width, height, kernelWidth, kernelHeight, padding, outChannels } = shape;
+  const out = convOutputSize(shape);
+  const channels4 = outChannels / 4;
+  return launch(kernel, {
+    constants: { WG, HAS_BIAS: bias, REPLICATE: replicate },
+    params: {
+      size: [width, height],
+      out_size: [out.width, out.height],
+      kernel: [kernelWidth, kernelHeight],
+      padding,
+      channels4,
+      images: batch,
+    },
+    workgroups: linearGrid(batch * out.height * Math.ceil(out.width / 4) * channels4, WG, caps),
+    cost: convCost(shape, batch * out.height * out.width, channelsPerOutput, bias),
+  });
+}
+
+/** Operands: x, weight, bias or null, out. */
+export function planConvTranspose2d(
+  shape: ConvTransposeShape,
+  options: ConvTransposeOptions,
+  caps: Capabilities,
+): Launch {
+  const { batch, height, width, channels, outChannels, stride, padding } = shape;
+  const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
+  const { bias = false, force = vec4s ? 'tile' : 'naive' } = options;
+  const out = convTransposeOutputSize(shape);
+  const outPixels = batch * out.height * out.width;
+  const cost = convCost(shape, batch * height * width, channels, bias);
+  cost.bytes += 4 * (outPixels - batch * height * width) * outChannels;
+  const sizes = {
+    size: [width, height],
+    out_size: [out.width, out.height],
+    kernel: [shape.kernelWidth, shape.kernelHeight],
+    stride,
+    padding,
+  };
+  if (force === 'naive') {
+    const outputs = outPixels * outChannels;
+    return launch(transposeNaive, {
+      constants: { WG, HAS_BIAS: bias },
+      params: { ...sizes, channels, out_channels: outChannels, outputs },
+      workgroups: linearGrid(outputs, WG, caps),
+      cost,
+    });
+  }
+  const grid = [Math.ceil(out.width / stride), Math.ceil(out.height / stride)];
+  const pixels = batch * grid[0] * grid[1];
+  const [x, y] = linearGrid((Math.ceil(pixels / 8) * outChannels) / 4, WG, caps);
+  return launch(tile, {
+    constants: { WG, HAS_BIAS: bias, REPLICATE: false, TRANSPOSED: true },
+    params: { ...sizes, grid, pixels, k4: channels / 4, n4: outChannels / 4 },
+    workgroups: [x, y, stride * stride],
+    cost,
+  });
+}
+
+/** Every weight meets `pixels` pixels; an operand is counted once. */
+function convCost(shape: ConvTransposeShape, pixels: number, channelsPerOutput: number, bias: boolean) {
+  const { batch, height, width, channels, outChannels, kernelHeight, kernelWidth } = shape;
+  const weights = kernelHeight * kernelWidth * channelsPerOutput * outChannels;
+  const inputs = batch * height * width * channels;
+  return {
+    flops: 2 * pixels * weights,
+    bytes: 4 * (inputs + weights + pixels * outChannels + (bias ? outChannels : 0)),
+  };
+}
