@@ -62,13 +62,14 @@ function bind(koffi: (typeof import('koffi'))['default']): Libc {
       const before = Object.fromEntries(Object.keys(variables).map((name) => [name, getenv(name)]));
       const stderr = dup(2);
       const memory = memfd('stderr', 0);
+      const canRedirect = stderr >= 0 && memory >= 0; // not so in some sandboxes
       setEnvironment(variables);
-      dup2(memory, 2);
+      if (canRedirect) dup2(memory, 2);
       try {
         const value = fn();
-        return { value, stderr: readFileSync(`/proc/self/fd/${memory}`, 'utf8') };
+        return { value, stderr: canRedirect ? readFileSync(`/proc/self/fd/${memory}`, 'utf8') : '' };
       } finally {
-        dup2(stderr, 2);
+        if (canRedirect) dup2(stderr, 2);
         setEnvironment(before);
         close(stderr);
         close(memory);
