@@ -1,0 +1,64 @@
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import linear from '../shared/linear.wgsl';
+import drawSource from './draw.wgsl';
+import replaceSource from './replace_tokens.wgsl';
+import threefry from './threefry.wgsl';
+
+const draw = defineKernel('draw', linear, threefry, drawSource);
+const replace = defineKernel('replace_tokens', linear, threefry, replaceSource);
+
+/** Which stream of random words a launch reads: the generator's 64-bit key, and the number of the draw. */
+export interface RandomStream {
+  key: readonly [number, number];
+  stream: number;
+}
+
+/** What to draw: f32 in `[low, high)`, f32 of a normal distribution, u32 in `[low, low + count)`, or raw u32. */
+export type Distribution =
+  | { kind: 'bits' }
+  | { kind: 'uniform'; low: number; high: number }
+  | { kind: 'normal'; mean: number; std: number }
+  | { kind: 'integers'; low: number; count: number };
+
+/** Numbers of the distributions in `draw.wgsl`. */
+const KINDS = { bits: 0, uniform: 1, normal: 2, integers: 3 } as const;
+
+const WG = 64;
+
+/** Operands: out. */
+export function planDraw(what: Distribution, size: number, from: RandomStream, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  const params = { vec4s, ...from, a: 0, b: 0, low: 0, count: 0 };
+  if (what.kind === 'uniform') Object.assign(params, { a: what.low, b: what.high });
+  if (what.kind === 'normal') Object.assign(params, { a: what.mean, b: what.std });
+  if (what.kind === 'integers') Object.assign(params, { low: what.low, count: what.count });
+  return launch(draw, {
+    constants: { WG, KIND: KINDS[what.kind] },
+    params,
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: 0, bytes: 4 * size },
+  });
+}
+
+/** Operands: tokens, replacement, t [samples] or null, out, mask. Without the operand, `t` is the number. */
+export function planReplaceTokens(
+  shape: { samples: number; sampleSize: number },
+  t: number | null,
+  from: RandomStream,
+  caps: Capabilities,
+): Launch {
+  const size = shape.samples * shape.sampleSize;
+  const vec4s = Math.ceil(size / 4);
+  return launch(replace, {
+    constants: { WG, PER_SAMPLE: t === null },
+    params: {
+      vec4s,
+      ...from,
+      sample_size: Math.max(1, shape.sampleSize),
+      last_sample: Math.max(0, shape.samples - 1),
+      t: t ?? 0,
+    },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: 16 * size },
+  });
+}

@@ -1,0 +1,83 @@
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import type { RandomStream } from '../random/plan.js';
+import threefry from '../random/threefry.wgsl';
+import linear from '../shared/linear.wgsl';
+import best from './best.wgsl';
+import chunkSource from './best_chunk.wgsl';
+import gumbel from './gumbel.wgsl';
+import linearSource from './sample_linear.wgsl';
+import logitsSource from './sample_logits.wgsl';
+
+const fused = defineKernel('sample_linear', linear, threefry, best, gumbel, linearSource);
+const stored = defineKernel('sample_logits', linear, threefry, best, gumbel, logitsSource);
+const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
+
+/** The two passes of a draw and, between them, one (score, class) a row and chunk: `[chunks, rows, 2]` words. */
+export interface SamplingPlan {
+  /** Operands of the first pass end with the partial results. */
+  pass1: Launch;
+  /** Operands: partial results, out [rows] u32. */
+  pass2: Launch;
+  chunks: number;
+}
+
+/** The noise of a draw from softmax(logits·scale); null picks the largest logit. */
+export type SamplingNoise = (RandomStream & { scale: number }) | null;
+
+/** Classes of a chunk: the partial results take 1/32 of the memory that the logits would. */
+const CHUNK = 64;
+const WG = 64;
+
+/** Whether {@link planSampleLinear} can do it without storing the logits. */
+export function canSampleLinear(channels: number, classes: number): boolean {
+  return channels % 4 === 0 && classes % 4 === 0;
+}
+
+/** Operands of pass 1: h [rows,c], weight [c,classes], bias [classes] or null, partial results. */
+export function planSampleLinear(
+  shape: { rows: number; channels: number; classes: number },
+  noise: SamplingNoise,
+  hasBias: boolean,
+  caps: Capabilities,
+): SamplingPlan {
+  const { rows, channels, classes } = shape;
+  const chunks = Math.ceil(classes / CHUNK);
+  const operands = rows * channels + channels * classes + (hasBias ? classes : 0);
+  const pass1 = launch(fused, {
+    constants: { WG, NOISE: noise !== null, HAS_BIAS: hasBias },
+    params: { rows, c4: channels / 4, classes4: classes / 4, chunks, ...noiseParams(noise) },
+    workgroups: linearGrid(Math.ceil(rows / 8) * chunks, WG, caps),
+    cost: { flops: 2 * rows * channels * classes, bytes: 4 * operands + 8 * rows * chunks },
+  });
+  return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
+}
+
+/** Operands of pass 1: logits [rows,classes], partial results. */
+export function planSampleLogits(
+  shape: { rows: number; classes: number },
+  noise: SamplingNoise,
+  caps: Capabilities,
+): SamplingPlan {
+  const { rows, classes } = shape;
+  const chunks = Math.ceil(classes / CHUNK);
+  const pass1 = launch(stored, {
+    constants: { WG, NOISE: noise !== null },
+    params: { rows, classes, span: CHUNK, chunks, ...noiseParams(noise) },
+    workgroups: linearGrid(rows * chunks, WG, caps),
+    cost: { flops: 2 * rows * classes, bytes: 4 * rows * classes + 8 * rows * chunks },
+  });
+  return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
+}
+
+function noiseParams(noise: SamplingNoise) {
+  return noise ?? { key: [0, 0] as const, stream: 0, scale: 1 };
+}
+
+function planBestChunk(rows: number, chunks: number, caps: Capabilities): Launch {
+  return launch(bestChunk, {
+    constants: { WG },
+    params: { rows, chunks },
+    workgroups: linearGrid(rows, WG, caps),
+    cost: { flops: rows * chunks, bytes: 8 * rows * chunks + 4 * rows },
+  });
+}

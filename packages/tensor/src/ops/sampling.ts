@@ -1,0 +1,111 @@
+import {
+  type SamplingNoise,
+  type SamplingPlan,
+  canSampleLinear,
+  planSampleLinear,
+  planSampleLogits,
+} from '@paella/kernels';
+import { PaellaError } from '../errors.js';
+import type { Rng } from '../random/rng.js';
+import type { Tensor } from '../tensor.js';
+import { checkDType, checkShape } from './check.js';
+import { linear } from './matmul.js';
+
+export interface MultinomialOptions {
+  /** τ > 0 of softmax(logits/τ). */
+  temperature?: number;
+  rng: Rng;
+}
+
+export interface SampleLinearOptions {
+  /** Draw from the softmax, or take the largest logit (the lowest class of equal ones), without randomness. */
+  mode?: 'multinomial' | 'argmax';
+  /** τ > 0 of softmax(logits/τ); of no effect on `argmax`. */
+  temperature?: number;
+  /** Needed to draw; one draw takes one stream. */
+  rng?: Rng;
+  /** `[classes]` */
+  bias?: Tensor | null;
+  /** Overrides the choice of kernel, for tests and benchmarks; `naive` stores the logits. */
+  force?: 'fused' | 'naive';
+}
+
+/**
+ * Draws a class for every row from `softmax((h·weight + bias)/τ)`, exactly, as the argmax of logits/τ and
+ * Gumbel noise. The logits are never stored: between its two kernels an eighth of a byte a logit lives. Sizes
+ * that are not divisible by 4 take the slower way, which does store them.
+ *
+ * @param h `[…,channels]`
+ * @param weight `[channels,classes]`, as for {@link linear}
+ * @returns u32 `[…]`
+ * @throws PaellaError `argument` for a temperature that is not above 0, or without a generator to draw with
+ */
+export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOptions = {}): Tensor {
+  const { mode = 'multinomial', temperature = 1, rng, bias = null } = options;
+  const operands = { input: h, weight, bias };
+  checkDType('sampleLinear', 'f32', operands);
+  const [channels, classes] = weight.shape;
+  const fits =
+    weight.rank === 2 && h.rank > 0 && h.shape[h.rank - 1] === channels && channels > 0 && classes > 0;
+  checkShape(fits, 'sampleLinear', 'expects [...,channels] × [channels,classes]', operands);
+  checkShape(!bias || bias.size === classes, 'sampleLinear', `expects ${classes} biases`, operands);
+  const noise = mode === 'argmax' ? null : noiseOf('sampleLinear', temperature, rng);
+  const lead = h.shape.slice(0, -1);
+
+  if ((options.force ?? (canSampleLinear(channels, classes) ? 'fused' : 'naive')) === 'naive') {
+    using logits = linear(h, weight, { bias });
+    return pick(logits, noise);
+  }
+  const shape = { rows: h.size / channels, channels, classes };
+  const plan = planSampleLinear(shape, noise, !!bias, h.device.capabilities);
+  return run(plan, [h, weight, bias], lead);
+}
+
+/**
+ * Draws a class for every row of stored logits, from `softmax(logits/τ)`. Equals {@link sampleLinear} on the
+ * same logits and the same state of the generator, up to the rounding of the logits.
+ *
+ * @param logits `[…,classes]`
+ * @returns u32 `[…]`
+ * @throws PaellaError `argument` for a temperature that is not above 0
+ */
+export function multinomial(logits: Tensor, { temperature = 1, rng }: MultinomialOptions): Tensor {
+  checkDType('multinomial', 'f32', { logits });
+  const classes = logits.shape[logits.rank - 1];
+  checkShape(logits.rank > 0 && classes > 0, 'multinomial', 'expects [...,classes]', { logits });
+  return pick(logits, noiseOf('multinomial', temperature, rng));
+}
+
+function noiseOf(op: string, temperature: number, rng: Rng | undefined): SamplingNoise {
+  if (!rng) {
+    throw new PaellaError('argument', `${op}: drawing needs a generator`, {
+      fix: 'Pass rng: new Rng(seed).',
+    });
+  }
+  if (!(temperature > 0) || !Number.isFinite(1 / temperature)) {
+    throw new PaellaError('argument', `${op}: the temperature must be above 0, got ${temperature}`, {
+      fix: "For the most likely class use mode 'argmax'.",
+    });
+  }
+  return { ...rng.next(), scale: 1 / temperature };
+}
+
+function pick(logits: Tensor, noise: SamplingNoise): Tensor {
+  const classes = logits.shape[logits.rank - 1];
+  const plan = planSampleLogits({ rows: logits.size / classes, classes }, noise, logits.device.capabilities);
+  return run(plan, [logits], logits.shape.slice(0, -1));
+}
+
+function run(
+  { pass1, pass2, chunks }: SamplingPlan,
+  operands: (Tensor | null)[],
+  shape: readonly number[],
+): Tensor {
+  const { device } = operands[0]!;
+  const out = device.empty(shape, 'u32');
+  if (out.size === 0) return out;
+  using best = device.empty([chunks, out.size, 2], 'u32');
+  device.run(pass1, [...operands, best]);
+  device.run(pass2, [best, out]);
+  return out;
+}
