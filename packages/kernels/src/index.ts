@@ -10,4 +10,5 @@ export * from './reduce/plan.js';
 export * from './sampling/plan.js';
 export * from './softmax/plan.js';
 export * from './quantize/plan.js';
+export * from './timestep/plan.js';
 export type { Activation } from './shared/activation.js';

@@ -57,7 +57,11 @@ describe('Paella against PyTorch', () => {
         return (data as Float32Array)[row * width + (i % width)];
       });
       const images: Tensor[] = [clipImage, device.tensor(reversed, shape)];
-      await expectGolden(unet.forward(tokens, r, { byt5, clip, clipImage: images }), attn, 'logits_two_images');
+      await expectGolden(
+        unet.forward(tokens, r, { byt5, clip, clipImage: images }),
+        attn,
+        'logits_two_images',
+      );
       unet.dispose();
     }));
 
@@ -114,7 +118,9 @@ describe('Paella against PyTorch', () => {
     const unet = new Paella({ ...config, byt5_embd: 21, blocks: [1, 3, 1] }, { device });
     const loading = unet.loadStateDict(await checkpoint('paella-tiny.pt'));
     await expect(loading).rejects.toMatchObject({ code: 'state-dict' });
-    await expect(loading).rejects.toThrow(/missing: down_blocks.1.7.*byt5_mapper.weight \(expected \[24,21\], got \[24,20\]\)/);
+    await expect(loading).rejects.toThrow(
+      /missing: down_blocks.1.7.*byt5_mapper.weight \(expected \[24,21\], got \[24,20\]\)/,
+    );
   });
 
   it('refuses tokens that do not divide', async () => {
@@ -176,7 +182,9 @@ describe('ByT5 against transformers', () => {
 
   it('knows the special tokens as Hugging Face does', () => {
     // Ids printed by transformers' ByT5Tokenizer.
-    expect([...byt5Tokenize('hello world')]).toEqual([107, 104, 111, 111, 114, 35, 122, 114, 117, 111, 103, 1]);
+    expect([...byt5Tokenize('hello world')]).toEqual([
+      107, 104, 111, 111, 114, 35, 122, 114, 117, 111, 103, 1,
+    ]);
     expect([...byt5Tokenize('')]).toEqual([1]);
     expect([...byt5Tokenize('x</s>y<pad><unk>')]).toEqual([123, 1, 124, 0, 2, 1]);
     expect([...byt5Tokenize(' a  </s> b')]).toEqual([35, 100, 1, 101, 1]);

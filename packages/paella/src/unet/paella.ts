@@ -1,4 +1,4 @@
-import { PaellaError, type Tensor, nn, ops, scope } from '@paella/tensor';
+import { PaellaError, Tensor, nn, ops, scope } from '@paella/tensor';
 import { AttnBlock, ResBlock, TimestepBlock, norm } from './blocks.js';
 import { Condition, type ConditionInputs } from './condition.js';
 import type { PaellaConfig } from './config.js';
@@ -30,6 +30,7 @@ export class Paella extends nn.Module {
   readonly up_blocks: nn.ModuleList<nn.ModuleList<Block>>;
   readonly clf: nn.Positions<{ 1: nn.Conv2d }>;
   readonly out_mapper: nn.Positions<{ 1: nn.Conv2d }>;
+  #frequencies: Tensor | null = null;
 
   /**
    * @param context.rng initialises the weights as upstream does; without it, load a state dict
@@ -96,11 +97,15 @@ export class Paella extends nn.Module {
    * Logits of the original tokens.
    *
    * @param tokens u32 `[B,H,W]`
-   * @param r noise level of each entry, from 0 (clean) to 1 (all noise)
+   * @param r noise level from 0 (clean) to 1 (all noise): one for all, or `[B]`
    * @param inputs the condition, or one prepared by {@link prepare} for many passes
    * @returns `[B,H,W,num_labels]`
    */
-  forward(tokens: Tensor, r: number | ArrayLike<number>, inputs: ConditionInputs | Condition): Tensor {
+  forward(
+    tokens: Tensor,
+    r: number | ArrayLike<number> | Tensor,
+    inputs: ConditionInputs | Condition,
+  ): Tensor {
     return scope(() => {
       const features = this.features(tokens, r, inputs);
       return ops.linear(features, this.headWeight());
@@ -113,7 +118,11 @@ export class Paella extends nn.Module {
    *
    * @returns `[B,H,W,c_out]`
    */
-  features(tokens: Tensor, r: number | ArrayLike<number>, inputs: ConditionInputs | Condition): Tensor {
+  features(
+    tokens: Tensor,
+    r: number | ArrayLike<number> | Tensor,
+    inputs: ConditionInputs | Condition,
+  ): Tensor {
     const [b, h, w] = tokens.shape;
     const multiple = this.tokenMultiple;
     if (tokens.rank !== 3 || h % multiple !== 0 || w % multiple !== 0 || h === 0 || w === 0) {
@@ -213,26 +222,34 @@ export class Paella extends nn.Module {
   }
 
   /**
-   * Sinusoidal embedding of the noise level, computed on the host: its arguments reach 10,000 radians,
-   * where a shader's sine is not to be trusted. Single precision throughout, as upstream.
+   * Sinusoidal embedding of the noise level.
    *
+   * @param r `[B]`
    * @returns `[B,c_r]`: sines, then cosines, then a zero if c_r is odd
    */
-  genREmbedding(r: ArrayLike<number>): Tensor {
+  genREmbedding(r: ArrayLike<number> | Tensor): Tensor {
     const { c_r } = this.config;
-    const half = Math.floor(c_r / 2);
-    const step = Math.fround(Math.log(10000) / (half - 1));
-    const values = new Float32Array(r.length * c_r);
-    for (let b = 0; b < r.length; b++) {
-      const scaled = Math.fround(Math.fround(r[b]) * 10000);
-      for (let i = 0; i < half; i++) {
-        const frequency = Math.fround(Math.exp(Math.fround(i * -step)));
-        const angle = Math.fround(scaled * frequency);
-        values[b * c_r + i] = Math.sin(angle);
-        values[b * c_r + half + i] = Math.cos(angle);
-      }
+    return scope(() => {
+      const levels = r instanceof Tensor ? r : this.device.tensor(Float32Array.from(r));
+      return ops.timestepEmbedding(levels, this.#frequencyTable(), { width: c_r, scale: 10000 });
+    });
+  }
+
+  /** Made on the host, once, in single precision as upstream: errors in them would grow 10,000-fold. */
+  #frequencyTable(): Tensor {
+    if (!this.#frequencies) {
+      const half = Math.floor(this.config.c_r / 2);
+      const step = Math.fround(Math.log(10000) / (half - 1));
+      const values = Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(i * -step)));
+      this.#frequencies = this.device.tensor(values).keep();
     }
-    return this.device.tensor(values, [r.length, c_r]);
+    return this.#frequencies;
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.#frequencies?.dispose();
+    this.#frequencies = null;
   }
 
   /** Token vectors, folded into patches and mapped to the first level's channels. */

@@ -159,8 +159,8 @@ export class Device {
   }
 
   /**
-   * Compiles the pipelines that `fn` would use, in parallel, without running anything: the values of
-   * tensors made inside are unspecified, and the tensors are freed.
+   * Compiles the pipelines that `fn` would use, in parallel, without running a kernel: the results of
+   * operations inside are unspecified, and what is made inside is freed.
    *
    * @param onProgress called with the number of pipelines ready, and how many there are
    */
@@ -193,7 +193,7 @@ export class Device {
 
   /** @internal Replaces a tensor's values. */
   write(tensor: Tensor, data: TensorData): void {
-    if (!this.#warmUp) this.#executor.upload(tensor.buffer, data);
+    this.#executor.upload(tensor.buffer, data);
   }
 
   /** @internal The pool takes a buffer back. */

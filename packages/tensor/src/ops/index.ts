@@ -10,3 +10,4 @@ export * from './quantize.js';
 export * from './reduce.js';
 export * from './sampling.js';
 export * from './softmax.js';
+export * from './timestep.js';
