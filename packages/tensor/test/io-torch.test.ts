@@ -78,6 +78,20 @@ describe('the forms of one checkpoint', () => {
   });
 });
 
+describe('what PyTorch writes', () => {
+  // Saved with PyTorch 2.13 (the legacy container with pickle protocol 4), and with safetensors 0.8.
+  it.each(['torch-module', 'torch-views'])('loads as what safetensors writes: %s', async (name) => {
+    const open = async (file: string) =>
+      loadStateDict(await readFixture(`packages/tensor/test/golden/${name}${file}`));
+    const expected = await open('.safetensors');
+    for (const form of ['.pt', '-legacy.pt']) {
+      const state = await open(form);
+      expect(state.keys().toSorted()).toEqual(expected.keys().toSorted());
+      for (const key of state.keys()) expect(await state.get(key)).toEqual(await expected.get(key));
+    }
+  });
+});
+
 describe('tensors', () => {
   const floats = Float32Array.from({ length: 12 }, (_, i) => i);
   const storage = new PyStorage('FloatStorage', '0', 12);

@@ -91,7 +91,7 @@ export function encodeValues(dtype: StoredDtype, data: TypedArray, name: string)
     const f32 = data instanceof Float32Array ? data : new Float32Array(data);
     if (dtype === 'f32') return bytesOf(f32);
     if (dtype === 'bf16') return bytesOf(f32ToBf16(f32));
-    const large = f32.find((value) => Math.abs(value) >= 65520 && Math.abs(value) !== Infinity);
+    const large = firstBeyondF16(f32);
     if (large !== undefined) {
       throw new PaellaError('dtype', `${name} holds ${large}, beyond the largest f16 value 65504`, {
         fix: 'Save it as bf16 or f32',
@@ -111,3 +111,12 @@ export function encodeValues(dtype: StoredDtype, data: TypedArray, name: string)
 
 const bytesOf = (data: TypedArray): Uint8Array<ArrayBuffer> =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** A finite value that rounds to infinity in f16. A plain loop: a callback would take most of a conversion. */
+function firstBeyondF16(values: Float32Array): number | undefined {
+  for (let i = 0; i < values.length; i++) {
+    const size = Math.abs(values[i]);
+    if (size >= 65520 && size !== Infinity) return values[i];
+  }
+  return undefined;
+}

@@ -10,7 +10,7 @@ import {
   type TensorInfo,
   type TensorReader,
 } from './state-dict.js';
-import { LEGACY_MAGIC, readTorchLegacy, readTorchZip } from './torch.js';
+import { isTorchLegacy, readTorchLegacy, readTorchZip } from './torch.js';
 import { stripPrefixes, unwrapStateDict } from './wrapper.js';
 
 /** A checkpoint: a path (in Node) or URL, or the file itself. */
@@ -102,15 +102,13 @@ const openSingle = (source: ByteSource, options: LoadOptions): Promise<Checkpoin
   closeOnError(source, async () => {
     const head = await source.read(0, Math.min(source.size, 64));
     if (isSafetensors(head)) return { container: 'safetensors', state: await openSafetensors(source) };
-    const isZip = startsWith(head, [0x50, 0x4b, 3, 4]);
-    if (!isZip && !startsWith(head, LEGACY_MAGIC)) throw unknownFormat(source, head);
+    const isZip = [0x50, 0x4b, 3, 4].every((byte, i) => head[i] === byte);
+    if (!isZip && !isTorchLegacy(head)) throw unknownFormat(source, head);
     const root = await (isZip ? readTorchZip(source) : readTorchLegacy(source));
     const { wrapper, tensors, metadata } = unwrapStateDict(source.name, root, options.wrapper);
     const state = stateDictOfReaders(source.name, tensors, { metadata, close: async () => source.close?.() });
     return { container: isZip ? 'pt-zip' : 'pt-legacy', wrapper, state };
   });
-
-const startsWith = (head: Uint8Array, magic: number[]): boolean => magic.every((byte, i) => head[i] === byte);
 
 /** A header length below 4 GiB, then a JSON object. */
 const isSafetensors = (head: Uint8Array): boolean =>

@@ -55,10 +55,12 @@ export async function readTorchZip(source: ByteSource): Promise<PickleValue> {
   }
 }
 
-/** How a legacy file begins: the pickle (protocol 2) of PyTorch's magic number 0x1950a86a20f9469cfc6c. */
-export const LEGACY_MAGIC = [
-  0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19,
-];
+/** PyTorch's magic number 0x1950a86a20f9469cfc6c as a pickle writes it. */
+const LEGACY_MAGIC = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/** Whether a file's first bytes are a pickle of that number: after two bytes of protocol, and a frame's nine. */
+export const isTorchLegacy = (head: Uint8Array): boolean =>
+  head[0] === 0x80 && [2, 11].some((at) => LEGACY_MAGIC.every((byte, i) => head[at + i] === byte));
 
 /**
  * Reads the object that `torch.save` wrote before PyTorch 1.6: five pickles in a row (magic number, protocol

@@ -8,7 +8,7 @@ import { TorchTensor } from './torch-objects.js';
  * Where training scripts keep the state dict, in the order of preference: the weights that the run trained
  * before their moving average.
  */
-export const WRAPPERS = [
+const WRAPPERS = [
   'state_dict',
   'model_state_dict',
   'model',
