@@ -126,6 +126,8 @@ class TestServer {
   file: { size: number; segments: Segment[] } = { size: 0, segments: [] };
   ranges = true;
   etag = '"1"';
+  /** Hang up in the middle of an answer. */
+  drops = false;
   private readonly server: Server = createServer((request, response) => this.answer(request, response));
 
   async start(): Promise<void> {
@@ -159,8 +161,13 @@ class TestServer {
     const [from, to] = [Number(range[1]), Math.min(Number(range[2]), size - 1)];
     const bytes = readSegments(segments, from, to - from + 1);
     this.sent += bytes.length;
-    response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${size}`, etag: this.etag });
-    response.end(bytes);
+    response.writeHead(206, {
+      'content-range': `bytes ${from}-${to}/${size}`,
+      'content-length': bytes.length,
+      etag: this.etag,
+    });
+    if (!this.drops) return void response.end(bytes);
+    response.write(bytes.subarray(0, 1), () => response.destroy());
   }
 }
 
@@ -211,6 +218,9 @@ describe('URLs', () => {
 
     server.serve(fourGigabytes());
     const state = await loadStateDict(server.url);
+    server.drops = true;
+    await expect(state.get('blocks.843.weight')).rejects.toMatchObject({ code: 'not-found' });
+    server.drops = false;
     server.etag = '"2"';
     await expect(state.get('blocks.843.weight')).rejects.toThrow(/changed on the server/);
   });

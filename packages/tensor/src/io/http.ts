@@ -17,7 +17,7 @@ export async function urlSource(url: URL): Promise<ByteSource> {
   const name = displayName(url);
   const response = await request(url, name, 0, FIRST_BYTES);
   if (response.status !== 206) return bufferSource(await download(response, name), name);
-  const head = new Uint8Array(await response.arrayBuffer());
+  const head = new Uint8Array(await reach(name, response.arrayBuffer()));
   const size = totalOf(response) ?? (await sizeByHead(url, name));
   const tag = response.headers.get('etag');
   return byteSource(name, size, async (offset, length) => {
@@ -29,7 +29,7 @@ export async function urlSource(url: URL): Promise<ByteSource> {
       await part.body?.cancel();
       throw formatError(name, 'the file changed on the server while it was read', 'Load it again');
     }
-    return new Uint8Array(await part.arrayBuffer());
+    return new Uint8Array(await reach(name, part.arrayBuffer()));
   });
 }
 
@@ -40,21 +40,26 @@ function displayName(url: URL): string {
 }
 
 async function request(url: URL, name: string, offset: number, length: number): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(url, { headers: { Range: `bytes=${offset}-${offset + length - 1}` } });
-  } catch (cause) {
-    throw new PaellaError('not-found', `${name} could not be fetched: ${String(cause)}`, {
-      fix: 'Check the address and the connection; in a browser the server must allow this page by CORS',
-      cause,
-    });
-  }
+  const headers = { Range: `bytes=${offset}-${offset + length - 1}` };
+  const response = await reach(name, fetch(url, { headers }));
   if (response.ok) return response;
   await response.body?.cancel();
   const gone = response.status === 404 || response.status === 410;
   throw new PaellaError(gone ? 'not-found' : 'format', `${name} answered HTTP ${response.status}`, {
     fix: 'Check the address, and that it needs no log-in',
   });
+}
+
+/** Waits for an answer or its body, and says what it was for if the connection fails. */
+async function reach<T>(name: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new PaellaError('not-found', `${name} could not be fetched: ${String(cause)}`, {
+      fix: 'Check the address and the connection; in a browser the server must allow this page by CORS',
+      cause,
+    });
+  }
 }
 
 /** The whole file's size from `Content-Range: bytes 0-65535/4033729477`. */
@@ -65,7 +70,7 @@ function totalOf(response: Response): number | undefined {
 
 /** Across origins `Content-Range` is hidden unless the server exposes it; `Content-Length` never is. */
 async function sizeByHead(url: URL, name: string): Promise<number> {
-  const response = await fetch(url, { method: 'HEAD' });
+  const response = await reach(name, fetch(url, { method: 'HEAD' }));
   const size = Number(response.headers.get('content-length') ?? NaN);
   if (response.ok && Number.isSafeInteger(size)) return size;
   throw new PaellaError('unsupported', `${name}: the server does not tell how large the file is`, {
@@ -90,7 +95,8 @@ async function download(response: Response, name: string): Promise<Uint8Array> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   const reader = response.body.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+  const read = () => reach(name, reader.read());
+  for (let next = await read(); !next.done; next = await read()) {
     size += next.value.length;
     if (size > MAX_DOWNLOAD) {
       await reader.cancel();

@@ -110,14 +110,14 @@ function readEntry(source: ByteSource, name: string, line: DataView, extra: Data
     throw damaged(source, `entry ${name} claims ${size} bytes from ${packed}`);
   }
 
-  let start: Promise<number> | undefined;
+  let start: number | undefined;
   const read = async (offset: number, length: number) => {
     if (offset + length > size) {
       throw damaged(source, `${length} bytes at ${offset} were asked of entry ${name}, which has ${size}`);
     }
-    start ??= dataStart(source, name, header);
-    if (method === 0) return source.read((await start) + offset, length);
-    const whole = await inflate(source, name, await source.read(await start, packed), size);
+    start ??= await dataStart(source, name, header);
+    if (method === 0) return source.read(start + offset, length);
+    const whole = await inflate(source, name, await source.read(start, packed), size);
     return whole.slice(offset, offset + length);
   };
   return { name, size, read };
