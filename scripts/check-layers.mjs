@@ -18,8 +18,8 @@ const layers = [
   { dir: 'packages/tensor', name: '@paella/tensor', uses: ['@paella/kernels'] },
   { dir: 'packages/paella', name: 'paella', uses: ['@paella/kernels', '@paella/tensor'] },
   { dir: 'packages/cli', name: '@paella/cli', uses: ['@paella/kernels', '@paella/tensor', 'paella'] },
-  { dir: 'bench', name: 'bench', uses: ['@paella/kernels', '@paella/tensor', 'paella'] },
-  { dir: 'web', name: 'web', uses: ['@paella/kernels', '@paella/tensor', 'paella'] },
+  { dir: 'bench', name: '@paella/bench', uses: ['@paella/kernels', '@paella/tensor', 'paella'] },
+  { dir: 'web', name: '@paella/web', uses: ['@paella/kernels', '@paella/tensor', 'paella'] },
 ];
 const names = layers.map(({ name }) => name);
 
