@@ -1,4 +1,12 @@
 export { contactSheet, imagesFromTensor, psnr, tensorFromImages, type RgbaImage } from './image.js';
+export {
+  identifyModel,
+  type IdentifiedModel,
+  type Inferred,
+  type InferredClipConfig,
+  type InferredPaellaConfig,
+  type InferredPriorConfig,
+} from './inspect.js';
 export { openModelFolder, type ModelCard, type ModelFolder } from './model-folder.js';
 export { addNoise } from './noise.js';
 export {
@@ -9,6 +17,7 @@ export {
   type LoadProgress,
   type TextEncoder,
 } from './pipeline.js';
+export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export {
   BYT5_XL,
