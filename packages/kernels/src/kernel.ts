@@ -80,7 +80,10 @@ export function defineKernel(name: string, ...parts: string[]): Kernel {
   const fields = new Map<string, Field>();
   let words = 0;
   const body = STRUCT.exec(source)?.[1].replace(/\/\/.*$/gm, '') ?? '';
-  for (const text of body.split(/[,;](?![^<]*>)/).map((part) => part.trim()).filter(Boolean)) {
+  for (const text of body
+    .split(/[,;](?![^<]*>)/)
+    .map((part) => part.trim())
+    .filter(Boolean)) {
     const match = FIELD.exec(text);
     if (!match) throw new Error(`${name}: cannot pack the parameter "${text}"`);
     const lanes = Number(match[2] ?? 1);

@@ -35,7 +35,13 @@ export type BinaryOp = keyof typeof BINARY;
 const WG = 64;
 
 /** Operands: x, out. `alpha` and `beta` are the slope of leaky_relu and the bounds of clamp. */
-export function planUnary(op: UnaryOp, size: number, alpha: number, beta: number, caps: Capabilities): Launch {
+export function planUnary(
+  op: UnaryOp,
+  size: number,
+  alpha: number,
+  beta: number,
+  caps: Capabilities,
+): Launch {
   const vec4s = Math.ceil(size / 4);
   return launch(unary, {
     constants: { WG, OP: UNARY[op] },

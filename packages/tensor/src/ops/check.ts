@@ -19,7 +19,11 @@ export function checkShape(
 }
 
 /** Throws a `dtype` error unless every operand has the element type. */
-export function checkDType(op: string, dtype: DType, operands: Record<string, Tensor | null | undefined>): void {
+export function checkDType(
+  op: string,
+  dtype: DType,
+  operands: Record<string, Tensor | null | undefined>,
+): void {
   for (const [name, tensor] of Object.entries(operands)) {
     if (tensor && tensor.dtype !== dtype) {
       throw new PaellaError('dtype', `${op}: ${name} must be ${dtype}, got ${tensor.toString()}`);

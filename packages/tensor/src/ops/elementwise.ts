@@ -32,7 +32,10 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
   } else {
     const folded = foldBroadcast(shape, a.shape, b.shape);
     checkShape(folded.shape.length <= 4, op, 'the broadcast needs more than four dimensions', { a, b });
-    const pad = (values: number[], fill: number) => [...new Array<number>(4 - values.length).fill(fill), ...values];
+    const pad = (values: number[], fill: number) => [
+      ...new Array<number>(4 - values.length).fill(fill),
+      ...values,
+    ];
     const strides = { a: pad(folded.a, 0), b: pad(folded.b, 0) };
     device.run(planBinaryBroadcast(op, pad(folded.shape, 1), strides, device.capabilities), [a, b, out]);
   }

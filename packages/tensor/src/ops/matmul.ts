@@ -16,7 +16,8 @@ export function matmul(a: Tensor, b: Tensor, { force }: Pick<MatmulOptions, 'for
   const [m, k] = a.shape.slice(-2);
   const n = b.shape[b.rank - 1];
   const lead = a.shape.slice(0, -2);
-  const fits = a.rank === b.rank && a.rank > 2 && b.shape[b.rank - 2] === k && lead.every((d, i) => d === b.shape[i]);
+  const fits =
+    a.rank === b.rank && a.rank > 2 && b.shape[b.rank - 2] === k && lead.every((d, i) => d === b.shape[i]);
   checkShape(fits, 'matmul', 'expects [...,m,k] × [...,k,n]', { a, b });
   const out = a.device.empty([...lead, m, n]);
   const batch = lead.reduce((product, length) => product * length, 1);
