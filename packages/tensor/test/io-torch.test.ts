@@ -275,6 +275,7 @@ describe('hostile files', () => {
     ['a call of text', [0x80, 2, 0x58, 0, 0, 0, 0, 0x29, 0x52, 0x2e]],
     ['an unknown opcode', [0x80, 2, 0x69, 0x2e]],
     ['an endless line', [0x80, 2, 0x63, 0x61, 0x61]],
+    ['three million dicts', [0x80, 2].concat(Array(3_000_000).fill(0x7d))],
     ['no dict', [0x80, 2, 0x4e, 0x2e]],
     [
       'lists in lists, 100000 deep',

@@ -39,6 +39,12 @@ export class PickleTruncated extends Error {}
 /** No number in a checkpoint needs more: PyTorch's own magic number has 10 bytes. */
 const MAX_LONG_BYTES = 64;
 
+/**
+ * A tensor takes about 45 opcodes, so this is 46000 tensors. Without a limit a small deflated file could ask for
+ * gigabytes of empty dicts, one byte each.
+ */
+const MAX_STEPS = 2 ** 21;
+
 const utf8 = new TextDecoder();
 const MARK = Symbol('mark');
 type Slot = PickleValue | typeof MARK;
@@ -46,7 +52,8 @@ type Slot = PickleValue | typeof MARK;
 /**
  * Runs the pickle at the start of `bytes` (protocols 2 to 5) on a stack machine that knows data, and no code:
  * dicts, lists, tuples, strings, numbers, and the globals that `hooks` names. It never recurses, never
- * allocates by a length that the bytes do not cover, and takes time linear in the bytes.
+ * allocates by a length that the bytes do not cover, takes time linear in the bytes, and stops at two million
+ * opcodes.
  *
  * @param name what errors call the file.
  * @returns the value and how many bytes it took.
@@ -76,11 +83,12 @@ class Unpickler {
   }
 
   run(): PickleValue {
-    for (;;) {
+    for (let steps = 0; steps < MAX_STEPS; steps++) {
       const opcode = this.u8();
       if (opcode === 0x2e) return this.pop(); // STOP
       this.step(opcode);
     }
+    throw this.broken(`it has more than ${MAX_STEPS} steps`);
   }
 
   private step(opcode: number): void {

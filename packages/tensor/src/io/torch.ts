@@ -4,8 +4,8 @@ import { PickleTruncated, unpickle, type PickleHooks, type PickleValue } from '.
 import { torchHooks, type StorageReader, type TorchStorage } from './torch-objects.js';
 import { readZip } from './zip.js';
 
-/** The pickle of a model with 10^5 tensors has 40 MB; more is not a state dict. */
-const MAX_PICKLE = 64 * 1024 * 1024;
+/** The pickle of 46000 tensors has about 8 MB, long names included; far more is not a state dict. */
+const MAX_PICKLE = 32 * 1024 * 1024;
 
 const cutShort = (source: ByteSource, message: string) =>
   formatError(source.name, message, 'The file is damaged or cut short: download or save it again');
