@@ -64,23 +64,21 @@ export function sample(unet: Paella, cond: ConditionInputs, options: SampleOptio
     const alone = guidedSteps < steps ? unet.prepare([cond]) : null;
     try {
       const noise = options.initNoise ?? rng.randint(unet.device, 0, unet.config.num_labels, shape);
+      const renoise = { rng, numLabels: unet.config.num_labels, randomTokens: noise };
+      const head = unet.headWeight();
       let tokens = options.init ?? noise;
       for (let i = 0; i < steps; i++) {
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
-        tokens = scope(() => {
+        const next = scope(() => {
           const features =
             i < guidedSteps
               ? guide(unet.features(ops.cat([tokens, tokens], 0), t[i], both!), cfg[i])
               : unet.features(tokens, t[i], alone!);
-          const drawn = ops.sampleLinear(features, unet.headWeight(), {
-            temperature: temperature[i],
-            rng,
-            mode,
-          });
-          if (i >= renoiseSteps) return drawn;
-          return addNoise(drawn, t[i + 1], { rng, numLabels: unet.config.num_labels, randomTokens: noise })
-            .noised;
+          const drawn = ops.sampleLinear(features, head, { temperature: temperature[i], rng, mode });
+          return i < renoiseSteps ? addNoise(drawn, t[i + 1], renoise).noised : drawn;
         });
+        if (i > 0) tokens.dispose(); // the first were the noise's or the caller's
+        tokens = next;
         await unet.device.synchronize();
         await onStep?.({ step: i, steps, tokens });
       }

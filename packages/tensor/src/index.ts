@@ -2,6 +2,7 @@ export { environmentChecks, listAdapters, setNoticeHandler, type AdapterSummary,
 export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js';
 export type { Stats } from './device/executor.js';
 export type { MemoryUse } from './device/pool.js';
+export type { KernelProfile } from './device/profiler.js';
 export type { DType, TensorData } from './dtype.js';
 export { PaellaError, type ErrorCode, type ErrorDetails } from './errors.js';
 export * from './io/index.js';

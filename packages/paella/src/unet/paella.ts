@@ -252,11 +252,11 @@ export class Paella extends nn.Module {
     this.#frequencies = null;
   }
 
-  /** Token vectors, folded into patches and mapped to the first level's channels. */
+  /** Token vectors, folded into patches, mapped to the first level's channels and normalised. */
   #embed(tokens: Tensor): Tensor {
     return scope(() => {
       const vectors = norm(this.in_mapper.get(0).forward(tokens));
-      return this.embedding.get(1).forward(ops.pixelUnshuffle(vectors, this.config.patch_size));
+      return norm(this.embedding.get(1).forward(ops.pixelUnshuffle(vectors, this.config.patch_size)));
     });
   }
 

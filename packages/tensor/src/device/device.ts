@@ -7,6 +7,7 @@ import { Tensor } from '../tensor.js';
 import { type DeviceBuffer, type Executor, type Stats, emptyStats } from './executor.js';
 import { GpuExecutor } from './gpu-executor.js';
 import { MetaExecutor } from './meta-executor.js';
+import type { KernelProfile } from './profiler.js';
 import { BufferPool, type MemoryUse } from './pool.js';
 
 export interface DeviceOptions {
@@ -184,6 +185,16 @@ export class Device {
   /** Resolves when everything recorded so far has been computed. */
   synchronize(): Promise<void> {
     return this.#executor.synchronize();
+  }
+
+  /**
+   * Time on the device of every kernel that `work` runs, by timestamp queries. Each dispatch gets a pass of
+   * its own, so the whole takes somewhat longer than unmeasured.
+   *
+   * @throws PaellaError `unsupported` without the feature `timestamp-query`
+   */
+  profile(work: () => Promise<void>): Promise<KernelProfile[]> {
+    return this.#executor.profile(work);
   }
 
   /** @internal Reads a tensor's bytes; use `tensor.data()`. */

@@ -1,4 +1,5 @@
 import type { Launch } from '@paella/kernels';
+import type { KernelProfile } from './profiler.js';
 
 /** A device buffer. The pool is its only owner; `gpu` is absent on the meta device. */
 export interface DeviceBuffer {
@@ -23,6 +24,8 @@ export interface Executor {
   flush(): Promise<void>;
   /** Resolves when everything recorded so far has run. */
   synchronize(): Promise<void>;
+  /** Runs `work` and measures every dispatch it records. */
+  profile(work: () => Promise<void>): Promise<KernelProfile[]>;
   /** Compiles without running. */
   compile(launch: Launch): Promise<void>;
   destroy(): void;

@@ -2,6 +2,7 @@ import type { Launch } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
 import type { DeviceBuffer, Executor, Stats } from './executor.js';
 import { type Pipeline, PipelineCache } from './pipelines.js';
+import { type KernelProfile, Profiler } from './profiler.js';
 
 type Command =
   | { kind: 'dispatch'; pipeline: Pipeline; launch: Launch; buffers: readonly DeviceBuffer[] }
@@ -36,6 +37,7 @@ export class GpuExecutor implements Executor {
   #draining: Promise<void> | null = null;
   #scopes: Promise<void>[] = [];
   #failure: PaellaError | null = null;
+  #profiler: Profiler | null = null;
   #nextId = 0;
 
   constructor(device: GPUDevice, stats: Stats) {
@@ -143,6 +145,22 @@ export class GpuExecutor implements Executor {
     await this.#verdicts();
   }
 
+  async profile(work: () => Promise<void>): Promise<KernelProfile[]> {
+    if (!this.#device.features.has('timestamp-query')) {
+      throw new PaellaError('unsupported', 'this adapter has no timestamp queries to profile with');
+    }
+    await this.flush();
+    const profiler = new Profiler(this.#device);
+    this.#profiler = profiler;
+    try {
+      await work();
+      await this.flush();
+    } finally {
+      this.#profiler = null;
+    }
+    return profiler.report();
+  }
+
   compile(launch: Launch): Promise<void> {
     return this.#pipelines.get(launch).ready;
   }
@@ -187,8 +205,10 @@ export class GpuExecutor implements Executor {
       pass?.end();
       pass = null;
       if (encoder) {
+        const collect = this.#profiler?.resolve(encoder);
         this.#device.queue.submit([encoder.finish()]);
         this.#stats.submits++;
+        collect?.();
       }
       encoder = null;
       flops = 0;
@@ -207,13 +227,18 @@ export class GpuExecutor implements Executor {
         return;
       }
       const { launch, pipeline } = command;
-      pass ??= encoder.beginComputePass();
+      if (this.#profiler) {
+        pass?.end();
+        pass = encoder.beginComputePass({ timestampWrites: this.#profiler.writes(launch) });
+      } else {
+        pass ??= encoder.beginComputePass();
+      }
       pass.setPipeline(pipeline.compiled!);
       pass.setBindGroup(0, this.#bindGroup(pipeline, command.buffers));
       if (launch.params.length > 0) pass.setBindGroup(1, this.#uniformGroup, [slot * this.#slotBytes]);
       pass.dispatchWorkgroups(...launch.workgroups);
       flops += launch.cost.flops;
-      if (flops > MAX_FLOPS_PER_SUBMIT) submit();
+      if (flops > MAX_FLOPS_PER_SUBMIT || this.#profiler?.isFull) submit();
     });
     submit();
   }

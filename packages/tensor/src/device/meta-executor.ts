@@ -1,6 +1,7 @@
 import type { Launch } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
 import { type DeviceBuffer, type Executor, type Stats, pipelineKey } from './executor.js';
+import type { KernelProfile } from './profiler.js';
 
 /** Counts what a device would have to do, and does none of it. */
 export class MetaExecutor implements Executor {
@@ -45,6 +46,12 @@ export class MetaExecutor implements Executor {
 
   synchronize(): Promise<void> {
     return Promise.resolve();
+  }
+
+  profile(): Promise<KernelProfile[]> {
+    return Promise.reject(
+      new PaellaError('unsupported', 'the meta device runs nothing that could be measured'),
+    );
   }
 
   compile(launch: Launch): Promise<void> {
