@@ -3,9 +3,10 @@
 // Layout   x [b,h,w,ci], weight [kh,kw,ci,co], bias [co], out [b,oh,ow,co], channels last, all f32. Vectors
 //          of a width and a height are in that order.
 // Needs    ci and co divisible by 4.
-// Cost     2·b·oh·ow·kh·kw·ci·co FLOPs (transposed: h·w for oh·ow). An invocation computes 8 pixels × 4
-//          channels and, for every tap and every 4 input channels, loads 8 vec4s of x and 4 of weight for
+// Cost     2·b·oh·ow·kh·kw·ci·co FLOPs (transposed: h·w for oh·ow). An invocation computes 4 pixels × 8
+//          channels and, for every tap and every 4 input channels, loads 4 vec4s of x and 8 of weight for
 //          32 vec4 FMAs: what matmul.wgsl does, with a row of its left matrix found anew for every tap.
+//          Finding rows is what a tile of fewer pixels and more channels saves.
 //
 // Transposed: output pixels whose coordinates agree modulo the stride form a phase. All of a phase see the
 // same taps, every stride-th one, so each phase is an ordinary stride-1 convolution that walks its input
@@ -24,8 +25,9 @@ struct Params {
   kernel: vec2u,
   stride: u32,
   padding: u32,
-  // grid × images
-  pixels: u32,
+  images: u32,
+  // Tiles of four pixels in the grids of all images.
+  pixel_tiles: u32,
   k4: u32,
   n4: u32,
 }
@@ -47,15 +49,24 @@ struct Source {
   inside: bool,
 }
 
-fn grid_position(pixel: u32) -> vec3u {
+// Column, row and image of a pixel of the grid; `following` is the next one in reading order, without divisions.
+fn position_of(pixel: u32) -> vec3u {
   let row = pixel / params.grid.x;
   return vec3u(pixel % params.grid.x, row % params.grid.y, row / params.grid.y);
 }
 
-fn corner(pixel: u32, origin: vec2i) -> Corner {
-  let position = grid_position(min(pixel, params.pixels - 1u));
+fn following(p: vec3u) -> vec3u {
+  let next_row = p.x + 1u == params.grid.x;
+  let y = p.y + select(0u, 1u, next_row);
+  let next_image = y == params.grid.y;
+  return vec3u(select(p.x + 1u, 0u, next_row), select(y, 0u, next_image), p.z + select(0u, 1u, next_image));
+}
+
+// The tile at the end may reach into images that do not exist: it reads the last one, and stores nothing.
+fn corner(p: vec3u, origin: vec2i) -> Corner {
   let step = select(params.stride, 1u, TRANSPOSED);
-  return Corner(vec2i(position.xy * step) + origin, position.z * params.size.x * params.size.y);
+  let image = min(p.z, params.images - 1u) * params.size.x * params.size.y;
+  return Corner(vec2i(p.xy * step) + origin, image);
 }
 
 // The clamped address serves both paddings: replication reads it, zero padding only stays in bounds.
@@ -70,18 +81,14 @@ fn load(s: Source, k: u32) -> vec4f {
   return select(vec4f(), x[s.index + k], s.inside);
 }
 
-fn store(pixel: u32, phase: vec2u, column: u32, sum: vec4f) {
-  if pixel >= params.pixels { return; }
-  var index = pixel;
-  if TRANSPOSED {
-    let position = grid_position(pixel);
-    let at = position.xy * params.stride + phase;
-    if any(at >= params.out_size) { return; }
-    index = (position.z * params.out_size.y + at.y) * params.out_size.x + at.x;
-  }
-  var y = sum;
-  if HAS_BIAS { y += bias[column]; }
-  out[index * params.n4 + column] = y;
+fn store(p: vec3u, phase: vec2u, column: u32, sum: vec4f, partner_sum: vec4f) {
+  let step = select(1u, params.stride, TRANSPOSED);
+  let at = p.xy * step + phase;
+  if p.z >= params.images || any(at >= params.out_size) { return; }
+  let index = (p.z * params.out_size.y + at.y) * params.out_size.x + at.x;
+  let i = index * params.n4 + column;
+  out[i] = sum;
+  if column + 1u < params.n4 { out[i + 1u] = partner_sum; }
 }
 
 @compute @workgroup_size(WG)
@@ -92,31 +99,37 @@ fn main(
 ) {
   let tile = linear_index(group, groups, local, WG);
   // Neighbouring invocations share the columns of the weight and differ in their pixels.
-  let pixel_tiles = (params.pixels + 7u) / 8u;
-  let column = tile / pixel_tiles;
-  let pixel = (tile % pixel_tiles) * 8u;
+  let column = tile / params.pixel_tiles * 2u;
   if column >= params.n4 { return; }
+  // An odd number of vec4s leaves the last column without a partner: it is computed twice and stored once.
+  let partner = min(1u, params.n4 - 1u - column);
 
-  let phase = vec2u(group.z % params.stride, group.z / params.stride);
+  var phase = vec2u();
   var origin = vec2i(-i32(params.padding));
   var first_tap = vec2u();
   var tap_step = 1u;
   if TRANSPOSED {
+    phase = vec2u(group.z % params.stride, group.z / params.stride);
     origin = vec2i((phase + params.padding) / params.stride);
     first_tap = (phase + params.padding) % params.stride;
     tap_step = params.stride;
   }
 
-  let c0 = corner(pixel, origin);
-  let c1 = corner(pixel + 1u, origin);
-  let c2 = corner(pixel + 2u, origin);
-  let c3 = corner(pixel + 3u, origin);
-  let c4 = corner(pixel + 4u, origin);
-  let c5 = corner(pixel + 5u, origin);
-  let c6 = corner(pixel + 6u, origin);
-  let c7 = corner(pixel + 7u, origin);
-  var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();
-  var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
+  let p0 = position_of(tile % params.pixel_tiles * 4u);
+  let p1 = following(p0);
+  let p2 = following(p1);
+  let p3 = following(p2);
+  let c0 = corner(p0, origin);
+  let c1 = corner(p1, origin);
+  let c2 = corner(p2, origin);
+  let c3 = corner(p3, origin);
+  var s0 = vec4f(); var t0 = vec4f();
+  if HAS_BIAS {
+    s0 = bias[column];
+    t0 = bias[column + partner];
+  }
+  var s1 = s0; var s2 = s0; var s3 = s0;
+  var t1 = t0; var t2 = t0; var t3 = t0;
   var tap = vec2i();
   for (var ky = first_tap.y; ky < params.kernel.y; ky += tap_step) {
     tap.x = 0;
@@ -125,36 +138,37 @@ fn main(
       let x1 = source(c1, tap);
       let x2 = source(c2, tap);
       let x3 = source(c3, tap);
-      let x4 = source(c4, tap);
-      let x5 = source(c5, tap);
-      let x6 = source(c6, tap);
-      let x7 = source(c7, tap);
       var j = (ky * params.kernel.x + kx) * 4u * params.k4 * params.n4 + column;
       for (var k = 0u; k < params.k4; k++) {
+        let a0 = load(x0, k);
+        let a1 = load(x1, k);
+        let a2 = load(x2, k);
+        let a3 = load(x3, k);
         let b0 = weight[j];
         let b1 = weight[j + params.n4];
         let b2 = weight[j + 2u * params.n4];
         let b3 = weight[j + 3u * params.n4];
+        s0 = rank4(a0, b0, b1, b2, b3, s0);
+        s1 = rank4(a1, b0, b1, b2, b3, s1);
+        s2 = rank4(a2, b0, b1, b2, b3, s2);
+        s3 = rank4(a3, b0, b1, b2, b3, s3);
+        let i = j + partner;
+        let d0 = weight[i];
+        let d1 = weight[i + params.n4];
+        let d2 = weight[i + 2u * params.n4];
+        let d3 = weight[i + 3u * params.n4];
+        t0 = rank4(a0, d0, d1, d2, d3, t0);
+        t1 = rank4(a1, d0, d1, d2, d3, t1);
+        t2 = rank4(a2, d0, d1, d2, d3, t2);
+        t3 = rank4(a3, d0, d1, d2, d3, t3);
         j += 4u * params.n4;
-        s0 = rank4(load(x0, k), b0, b1, b2, b3, s0);
-        s1 = rank4(load(x1, k), b0, b1, b2, b3, s1);
-        s2 = rank4(load(x2, k), b0, b1, b2, b3, s2);
-        s3 = rank4(load(x3, k), b0, b1, b2, b3, s3);
-        s4 = rank4(load(x4, k), b0, b1, b2, b3, s4);
-        s5 = rank4(load(x5, k), b0, b1, b2, b3, s5);
-        s6 = rank4(load(x6, k), b0, b1, b2, b3, s6);
-        s7 = rank4(load(x7, k), b0, b1, b2, b3, s7);
       }
       tap.x++;
     }
     tap.y++;
   }
-  store(pixel, phase, column, s0);
-  store(pixel + 1u, phase, column, s1);
-  store(pixel + 2u, phase, column, s2);
-  store(pixel + 3u, phase, column, s3);
-  store(pixel + 4u, phase, column, s4);
-  store(pixel + 5u, phase, column, s5);
-  store(pixel + 6u, phase, column, s6);
-  store(pixel + 7u, phase, column, s7);
+  store(p0, phase, column, s0, t0);
+  store(p1, phase, column, s1, t1);
+  store(p2, phase, column, s2, t2);
+  store(p3, phase, column, s3, t3);
 }

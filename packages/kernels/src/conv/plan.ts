@@ -74,7 +74,10 @@ export function convTransposeOutputSize(shape: ConvTransposeShape) {
 /** Operands: x, weight, bias or null, out. */
 export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabilities): Launch {
   const { bias = false, replicate = false, force = chooseConv2d(shape) } = options;
-  if (force === 'depthwise') return planSliding(depthwise, shape, 1, bias, replicate, caps);
+  if (force === 'depthwise') {
+    const range = { first4: 0, count4: shape.outChannels / 4 };
+    return planSliding(depthwise, shape, range, { bias, replicate }, caps);
+  }
   const { batch, channels, outChannels, groups, stride, padding } = shape;
   const out = convOutputSize(shape);
   const pixels = batch * out.height * out.width;
@@ -90,8 +93,8 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
   if (force === 'tile') {
     return launch(tile, {
       constants: { ...constants, TRANSPOSED: false },
-      params: { ...sizes, grid: sizes.out_size, pixels, k4: channels / 4, n4: outChannels / 4 },
-      workgroups: linearGrid((Math.ceil(pixels / 8) * outChannels) / 4, WG, caps),
+      params: { ...sizes, grid: sizes.out_size, ...tileParams(shape, pixels) },
+      workgroups: linearGrid(tiles(pixels, outChannels), WG, caps),
       cost,
     });
   }
@@ -119,30 +122,33 @@ function chooseConv2d({ channels, outChannels, groups, stride }: ConvShape): 'ti
 }
 
 /**
- * The skip convolution: a convolution over the channels of x and then skip, in groups of two.
- * Operands: x, skip, weight, bias or null, out.
+ * Half of a skip convolution, which is a convolution over the channels of x and then skip in groups of two: the
+ * first half of the output channels reads x, the second half skip.
+ * Operands: x or skip, weight, bias or null, out.
  *
  * @param shape `channels` and `outChannels` are those of x: divisible by 8; the stride is 1
  */
 export function planSkipConv2d(
-  shape: ConvShape,
+  half: 'x' | 'skip',
+  shape: ConvTransposeShape,
   options: Pick<ConvOptions, 'bias'>,
   caps: Capabilities,
 ): Launch {
-  return planSliding(skip, shape, 2, options.bias ?? false, false, caps);
+  const count4 = shape.outChannels / 8;
+  const range = { first4: half === 'x' ? 0 : count4, count4 };
+  return planSliding(skip, shape, range, { bias: options.bias ?? false, replicate: false }, caps);
 }
 
 function planSliding(
   kernel: typeof depthwise,
-  shape: ConvShape,
-  channelsPerOutput: number,
-  bias: boolean,
-  replicate: boolean,
+  shape: ConvTransposeShape,
+  range: { first4: number; count4: number },
+  { bias, replicate }: { bias: boolean; replicate: boolean },
   caps: Capabilities,
 ): Launch {
   const { batch, width, height, kernelWidth, kernelHeight, padding, outChannels } = shape;
   const out = convOutputSize(shape);
-  const channels4 = outChannels / 4;
+  const strips = batch * out.height * Math.ceil(out.width / 4);
   return launch(kernel, {
     constants: { WG, HAS_BIAS: bias, REPLICATE: replicate },
     params: {
@@ -150,11 +156,14 @@ function planSliding(
       out_size: [out.width, out.height],
       kernel: [kernelWidth, kernelHeight],
       padding,
-      channels4,
+      channels4: outChannels / 4,
+      ...range,
       images: batch,
     },
-    workgroups: linearGrid(batch * out.height * Math.ceil(out.width / 4) * channels4, WG, caps),
-    cost: convCost(shape, batch * out.height * out.width, channelsPerOutput, bias),
+    workgroups: linearGrid(strips * range.count4, WG, caps),
+    // Both kinds read each of their inputs and weights once: half a skip convolution has half the outputs, and
+    // two inputs for each.
+    cost: convCost(shape, batch * out.height * out.width, 1, bias),
   });
 }
 
@@ -189,13 +198,22 @@ export function planConvTranspose2d(
   }
   const grid = [Math.ceil(out.width / stride), Math.ceil(out.height / stride)];
   const pixels = batch * grid[0] * grid[1];
-  const [x, y] = linearGrid((Math.ceil(pixels / 8) * outChannels) / 4, WG, caps);
+  const [x, y] = linearGrid(tiles(pixels, outChannels), WG, caps);
   return launch(tile, {
     constants: { WG, HAS_BIAS: bias, REPLICATE: false, TRANSPOSED: true },
-    params: { ...sizes, grid, pixels, k4: channels / 4, n4: outChannels / 4 },
+    params: { ...sizes, grid, ...tileParams(shape, pixels) },
     workgroups: [x, y, stride * stride],
     cost,
   });
+}
+
+/** Tiles of `conv.wgsl`: 4 pixels × 8 channels. */
+function tiles(pixels: number, outChannels: number): number {
+  return Math.ceil(pixels / 4) * Math.ceil(outChannels / 8);
+}
+
+function tileParams({ batch, channels, outChannels }: ConvTransposeShape, pixels: number) {
+  return { images: batch, pixel_tiles: Math.ceil(pixels / 4), k4: channels / 4, n4: outChannels / 4 };
 }
 
 /** Every weight meets `pixels` pixels; an operand is counted once. */

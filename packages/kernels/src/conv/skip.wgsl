@@ -1,36 +1,24 @@
 // Operands of the skip convolution: output channel g reads channels 2g and 2g+1 of cat([x, skip]), which is
-// never built. So the first half of the output reads x alone, the second half skip alone. The loop is in
-// sliding.wgsl.
+// never built. So the first half of the output reads x alone and the second half skip alone, and each half is
+// a launch of its own: `source` is x or skip. The loop is in sliding.wgsl.
 //
-// Layout   x and skip [b,h,w,c], weight [kh,kw,2,c], bias [c], out [b,oh,ow,c], channels last, all f32.
-// Needs    c divisible by 8, so that four output channels read one of the two tensors; stride 1.
-// Cost     4·b·oh·ow·kh·kw·c FLOPs.
+// Layout   source [b,h,w,c], weight [kh,kw,2,c], bias [c], out [b,oh,ow,c], channels last, all f32.
+// Needs    c divisible by 8, so that a half is whole vec4s; stride 1.
+// Cost     2·b·oh·ow·kh·kw·c FLOPs a launch.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> skip: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 // For four output channels: their even input channels, and their odd ones.
 alias Value = mat2x4f;
 
 fn pixel_value(pixel: u32, channel: u32, inside: bool) -> Value {
-  let first = 2u * channel;
-  var low = vec4f();
-  var high = vec4f();
-  if inside {
-    if first < params.channels4 {
-      let i = pixel * params.channels4 + first;
-      low = x[i];
-      high = x[i + 1u];
-    } else {
-      let i = pixel * params.channels4 + first - params.channels4;
-      low = skip[i];
-      high = skip[i + 1u];
-    }
-  }
+  let i = pixel * params.channels4 + 2u * (channel - params.first4);
+  let low = select(vec4f(), source[i], inside);
+  let high = select(vec4f(), source[i + 1u], inside);
   return Value(vec4f(low.xz, high.xz), vec4f(low.yw, high.yw));
 }
 

@@ -15,7 +15,10 @@ struct Params {
   out_size: vec2u,
   kernel: vec2u,
   padding: u32,
+  // Vec4s of channels in out, and the range of them that this launch computes.
   channels4: u32,
+  first4: u32,
+  count4: u32,
   images: u32,
 }
 
@@ -39,9 +42,10 @@ fn main(
 ) {
   let i = linear_index(group, groups, local, WG);
   let tiles = (params.out_size.x + 3u) / 4u;
-  let channel = i % params.channels4;
-  let column = i / params.channels4 % tiles * 4u;
-  let out_row = i / (params.channels4 * tiles);
+  let channel = params.first4 + i % params.count4;
+  let strip = i / params.count4;
+  let column = strip % tiles * 4u;
+  let out_row = strip / tiles;
   let image = out_row / params.out_size.y;
   if image >= params.images { return; }
 

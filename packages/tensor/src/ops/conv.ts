@@ -129,7 +129,7 @@ export function skipConv2d(x: Tensor, skip: Tensor, weight: Tensor, options: Ski
   const operands = { input: x, skip, weight };
   const same = x.shape.every((length, i) => length === skip.shape[i]);
   checkShape(same, 'skipConv2d', 'input and skip must have one shape', operands);
-  const shape = { ...shapeOf(x, weight, 1, padding), groups: 1 };
+  const shape = shapeOf(x, weight, 1, padding);
   const { batch, channels, outChannels } = shape;
   const fits = weight.shape[2] === 2 && outChannels === channels;
   checkShape(fits, 'skipConv2d', `expects a weight [kh,kw,2,${channels}]`, operands);
@@ -143,7 +143,13 @@ export function skipConv2d(x: Tensor, skip: Tensor, weight: Tensor, options: Ski
   checkFits('skipConv2d', size, operands);
   const { device } = x;
   const out = device.empty([batch, size.height, size.width, channels]);
-  device.run(planSkipConv2d(shape, { bias: !!bias }, device.capabilities), [x, skip, weight, bias, out]);
+  for (const [half, source] of [
+    ['x', x],
+    ['skip', skip],
+  ] as const) {
+    const plan = planSkipConv2d(half, shape, { bias: !!bias }, device.capabilities);
+    device.run(plan, [source, weight, bias, out]);
+  }
   return out;
 }
 
