@@ -1,0 +1,79 @@
+import { Pipeline, type Range, type RgbaImage, contactSheet } from 'paella';
+import type { CommonOptions, Context } from '../context.js';
+import { checkResultPath, numberedPaths, writeResult } from '../files.js';
+import { encodeAnimation, encodeImage, imageExtensions } from '../image-file.js';
+
+export interface GenerateOptions extends CommonOptions {
+  out?: string;
+  count: number;
+  steps?: number;
+  cfg?: Range | null;
+  temperature?: Range;
+  renoise?: number;
+  size?: [number, number];
+  negative?: string;
+  model: string;
+  grid?: boolean;
+  animate?: string;
+}
+
+/** `paella generate`: pictures for a prompt. Nothing is written before all of it is there. */
+export async function generate(context: Context, prompt: string, options: GenerateOptions): Promise<void> {
+  const { out, signal } = context;
+  const { count, cfg, temperature, size, negative, grid, animate } = options;
+  if (options.out) checkResultPath(options.out, imageExtensions);
+  if (animate) checkResultPath(animate, ['.gif']);
+
+  const device = await context.openDevice();
+  const pipeline = await Pipeline.load(options.model, {
+    device,
+    onProgress: ({ part, done, total }) => out.progress(`loading ${part}`, done, total),
+  });
+  context.checkInterrupt();
+  const steps = options.steps ?? pipeline.card.sampler.steps;
+  const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
+  const frames: RgbaImage[] = [];
+  out.progress('step', 0, steps);
+  const start = performance.now();
+  const { images, seed } = await pipeline.generate(prompt, {
+    seed: options.seed,
+    renoiseSteps: options.renoise,
+    count,
+    steps,
+    cfg,
+    temperature,
+    size,
+    negative,
+    signal,
+    async onStep(info) {
+      // The last step's picture is the result.
+      if (animate && info.step < steps - 1) frames.push(arrange(await info.preview()));
+      out.progress('step', info.step + 1, steps);
+    },
+  });
+  context.checkInterrupt();
+  const seconds = (performance.now() - start) / 1000;
+
+  const results = grid ? [arrange(images)] : images;
+  const paths = numberedPaths(options.out ?? defaultName(prompt, seed), results.length);
+  paths.forEach((path, i) => writeResult(path, encodeImage(path, results[i])));
+  if (animate) {
+    writeResult(animate, encodeAnimation([...frames, arrange(images)]));
+    paths.push(animate);
+  }
+  const { width, height } = images[0];
+  const { dispatches, pipelines } = device.stats();
+  const { peakBytes } = device.memory();
+  const adapter = device.info.name;
+  out.note(`${width}×${height}, ${steps} steps, seed ${seed}, ${seconds.toFixed(1)} s`);
+  out.result(
+    { images: paths, seed, width, height, steps, adapter, seconds, dispatches, pipelines, peakBytes },
+    paths,
+  );
+}
+
+/** The prompt and the seed, so that pictures of other seeds stay: `a-red-apple-7.png`. */
+function defaultName(prompt: string, seed: number): string {
+  const words = prompt.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ['picture'];
+  return `${words.join('-').slice(0, 60)}-${seed}.png`;
+}

@@ -1,0 +1,61 @@
+/** What every command gets: the options that all of them have, the way to the device, and Ctrl-C. */
+import { Device, PaellaError, setNoticeHandler } from '@paella/tensor';
+import { type Output, createOutput, exitCodes } from './output.js';
+
+export interface CommonOptions {
+  adapter: string;
+  seed?: number;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+export interface Context {
+  out: Output;
+  /** Fires at the first Ctrl-C. */
+  signal: AbortSignal;
+  /** Throws PaellaError `aborted` once Ctrl-C was pressed. */
+  checkInterrupt(): void;
+  /** Opens the adapter that was asked for and names it on stderr; it is given back when the command ends. */
+  openDevice(): Promise<Device>;
+}
+
+/** Runs a command. The first Ctrl-C asks it to stop at the next occasion, the second ends the process. */
+export async function withContext(
+  options: CommonOptions,
+  command: (context: Context) => Promise<void>,
+): Promise<void> {
+  const out = createOutput(options);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const onInterrupt = (): void => {
+    if (signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort();
+    out.note('stopping after this step; press Ctrl-C again to stop at once');
+  };
+  const devices: Device[] = [];
+  process.on('SIGINT', onInterrupt);
+  setNoticeHandler(() => {}); // openDevice says it in its own line
+  try {
+    await command({
+      out,
+      signal,
+      checkInterrupt() {
+        if (signal.aborted) throw new PaellaError('aborted', 'stopped');
+      },
+      async openDevice() {
+        const device = await Device.create({ adapter: options.adapter });
+        devices.push(device);
+        out.note(describeDevice(device));
+        return device;
+      },
+    });
+  } finally {
+    out.clear();
+    for (const device of devices) device.destroy();
+    process.off('SIGINT', onInterrupt);
+  }
+}
+
+function describeDevice({ info: { name, isSoftware } }: Device): string {
+  return isSoftware ? `${name} (software: computing on the processor)` : name;
+}

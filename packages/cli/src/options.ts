@@ -1,0 +1,72 @@
+/** What option values mean. Every parser throws commander's error, which ends in exit code 2. */
+import { InvalidArgumentError } from 'commander';
+import type { Range } from 'paella';
+
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function refuse(expected: string): never {
+  throw new InvalidArgumentError(`Expected ${expected}.`);
+}
+
+/** A finite number. */
+export function number(text: string): number {
+  return decimal.test(text.trim()) ? Number(text) : refuse('a number, such as 4 or 0.5');
+}
+
+/** A whole number from `min` on. */
+export const wholeNumber =
+  (min: number) =>
+  (text: string): number => {
+    const value = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
+    return value >= min && Number.isSafeInteger(value) ? value : refuse(`a whole number from ${min} on`);
+  };
+
+/** A number for all steps, or its values at the first and the last: `0.7,0.3`. */
+export function range(text: string): Range {
+  const parts = text.split(',').map(number);
+  if (parts.length > 2) refuse('a number, or two for the first and the last step, such as 0.7,0.3');
+  return parts.length === 2 ? [parts[0], parts[1]] : parts[0];
+}
+
+/** A guidance scale or range; `off` computes no guidance at all. */
+export function guidance(text: string): Range | null {
+  return text === 'off' ? null : range(text);
+}
+
+/** Width and height in pixels: `64x48`. */
+export function size(text: string): [number, number] {
+  const match = /^(\d+)[x×](\d+)$/i.exec(text.trim());
+  const sides = match ? [Number(match[1]), Number(match[2])] : [];
+  return sides.length === 2 && sides.every((side) => side > 0 && side <= 65536)
+    ? [sides[0], sides[1]]
+    : refuse('a width and a height in pixels, such as 64x64');
+}
+
+const units: Record<string, number> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/** A number of bytes: `2GB`, `512MiB`, `1000000`. */
+export function bytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?b)?$/i.exec(text.trim());
+  const unit = units[(match?.[2] ?? 'b').toLowerCase()];
+  const value = match && unit ? Math.floor(Number(match[1]) * unit) : 0;
+  return value > 0 ? value : refuse('a number of bytes, such as 2GB or 512MiB');
+}
+
+/** The type that a model computes in. */
+export function computeType(text: string): 'f32' {
+  if (text === 'f32') return text;
+  return refuse("'f32': computing in 16 bits is not there yet ('paella convert --dtype f16' stores in them)");
+}
+
+/** The type that a file stores floats in. */
+export function storedType(text: string): 'f32' | 'f16' | 'bf16' {
+  return text === 'f32' || text === 'f16' || text === 'bf16' ? text : refuse('f32, f16 or bf16');
+}

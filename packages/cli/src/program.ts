@@ -1,0 +1,177 @@
+import { Command, CommanderError } from 'commander';
+import { convert, type ConvertOptions } from './commands/convert.js';
+import { doctor } from './commands/doctor.js';
+import { generate, type GenerateOptions } from './commands/generate.js';
+import { inspect, type InspectOptions } from './commands/inspect.js';
+import { decode, type DecodeOptions, encode, type EncodeOptions, reconstruct } from './commands/tokens.js';
+import { type CommonOptions, withContext } from './context.js';
+import * as parse from './options.js';
+import { exitCodes, reportError, writeError } from './output.js';
+
+/**
+ * Runs a command line.
+ *
+ * @param args without the names of Node and of the script
+ * @returns the exit code: 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C
+ */
+export async function runCommandLine(args: readonly string[], version: string): Promise<number> {
+  // `paella inspect x | head` closes the pipe early, which is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.success);
+    throw error;
+  });
+  const json = args.includes('--json');
+  const state = { exitCode: exitCodes.success as number };
+  try {
+    await createProgram(version, state).parseAsync(args, { from: 'user' });
+    return state.exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return reportError(error, { json });
+    if (error.exitCode === 0) return exitCodes.success; // --help and --version
+    if (json) writeError('argument', error.message.replace(/^error: /, ''));
+    return exitCodes.usage;
+  }
+}
+
+const exitCodesHelp = `
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.
+Results are written to stdout, everything else to stderr. With --json, stdout holds one JSON object:
+the result, or { "error": { "code", "message", "fix" } }.`;
+
+function createProgram(version: string, state: { exitCode: number }): Command {
+  const program = new Command('paella')
+    .description('Text to image with Paella on WebGPU.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('Run it with --help for its options and examples.')
+    .addHelpText('after', exitCodesHelp);
+
+  addCommand(program, 'doctor', 'List adapters, and what would make them faster', [
+    'doctor',
+    'doctor --adapter gpu',
+    'doctor --json',
+  ]).action((options: CommonOptions) =>
+    withContext(options, async (context) => {
+      const works = await doctor(context, options.adapter);
+      if (!works) state.exitCode = exitCodes.failure;
+    }),
+  );
+
+  addCommand(program, 'generate', 'Draw pictures for a prompt', [
+    'generate "a red apple" --out apple.png',
+    'generate "a blue whale" --count 4 --grid --out whales.png --seed 7',
+    'generate "a tree" --negative "autumn" --cfg 6 --temperature 0.7,0.3 --out tree.png',
+    'generate "a sailing boat" --animate boat.gif --out boat.png --json',
+  ])
+    .argument('<prompt>', 'what to draw, in quotes')
+    .option('--out <file>', 'PNG or JPEG; several become a-1.png, a-2.png, … (default: prompt and seed)')
+    .option('--count <n>', 'pictures, drawn in one batch', parse.wholeNumber(1), 1)
+    .option('--steps <n>', "denoising steps (default: the model's)", parse.wholeNumber(1))
+    .option(
+      '--cfg <scale>',
+      "guidance: a number, first,last, or 'off' (default: the model's)",
+      parse.guidance,
+    )
+    .option('--temperature <t>', "a number, or first,last (default: the model's)", parse.range)
+    .option(
+      '--renoise <n>',
+      "steps that are followed by new noise (default: the model's)",
+      parse.wholeNumber(0),
+    )
+    .option('--size <WxH>', "pixels (default: the model's)", parse.size)
+    .option('--negative <text>', 'what the pictures should not show')
+    .option('--model <model>', "'default', a model folder, or its URL", 'default')
+    .option('--grid', 'write all pictures as one contact sheet')
+    .option('--animate <file.gif>', 'also write the steps as a GIF')
+    .action((prompt: string, options: GenerateOptions) =>
+      withContext(options, (context) => generate(context, prompt, options)),
+    );
+
+  addCommand(program, 'inspect', 'Tell what a checkpoint is', [
+    'inspect paella_v3.pt',
+    'inspect model.safetensors.index.json --all',
+    'inspect vqgan_f4.pt --json',
+  ])
+    .argument('<file>', 'safetensors, .pt, .pth or .bin, the index.json of a sharded one, or a URL')
+    .option('--all', 'list every tensor')
+    .action((file: string, options: InspectOptions) =>
+      withContext(options, (context) => inspect(context, file, options)),
+    );
+
+  addCommand(program, 'convert', 'Turn a checkpoint into safetensors', [
+    'convert paella_v3.pt paella_v3.safetensors',
+    'convert paella_v3.pt paella_v3.safetensors --dtype f16 --max-shard 2GB',
+  ])
+    .argument('<in>', 'any checkpoint that inspect reads')
+    .argument('<out>', 'a name that ends in .safetensors')
+    .option('--max-shard <size>', 'split into files of at most this size, with an index', parse.bytes)
+    .action((from: string, to: string, options: ConvertOptions) =>
+      withContext(options, (context) => convert(context, from, to, options)),
+    );
+
+  addCodecCommand(program, 'encode', 'Turn a picture into tokens', [
+    'encode apple.png --out apple.json',
+    'encode photo.jpg --size 64x64 --out photo.safetensors',
+  ])
+    .argument('<image>', 'PNG or JPEG')
+    .option('--out <file>', '.json or .safetensors (default: print the tokens)')
+    .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size)
+    .action((file: string, options: EncodeOptions) =>
+      withContext(options, (context) => encode(context, file, options)),
+    );
+
+  addCodecCommand(program, 'decode', 'Turn tokens into pictures', [
+    'decode apple.json --out apple.png',
+    'decode tokens.safetensors --model vqgan_f4.pt --out picture.png',
+  ])
+    .argument('<tokens>', 'a file that encode made, or any JSON array of rows')
+    .option('--out <file>', 'PNG or JPEG (default: the name of the tokens, with .png)')
+    .action((file: string, options: DecodeOptions) =>
+      withContext(options, (context) => decode(context, file, options)),
+    );
+
+  addCodecCommand(program, 'reconstruct', 'Send a picture through tokens and back, and measure the loss', [
+    'reconstruct apple.png --out again.png',
+    'reconstruct photo.jpg --size 256x256 --model vqgan_f4.pt --out again.png --json',
+  ])
+    .argument('<image>', 'PNG or JPEG')
+    .option('--out <file>', 'PNG or JPEG (default: only print the PSNR)')
+    .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size)
+    .action((file: string, options: EncodeOptions) =>
+      withContext(options, (context) => reconstruct(context, file, options)),
+    );
+  program.commands.forEach(addCommonOptions);
+  return program;
+}
+
+function addCommand(program: Command, name: string, summary: string, examples: string[]): Command {
+  return program
+    .command(name)
+    .description(summary)
+    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ paella ${line}`).join('\n')}`);
+}
+
+function addCodecCommand(program: Command, name: string, summary: string, examples: string[]): Command {
+  return addCommand(program, name, summary, examples).option(
+    '--model <model>',
+    "'default', a model folder or its URL, or a VQGAN checkpoint",
+    'default',
+  );
+}
+
+/** What every command takes. */
+function addCommonOptions(command: Command): void {
+  command
+    .optionsGroup('Common options:')
+    .option('--adapter <which>', "'auto', 'gpu', 'software', or a part of an adapter's name", 'auto')
+    .option('--seed <n>', 'equal seeds give equal results (default: random)', parse.wholeNumber(0));
+  if (command.name() === 'convert') {
+    command.option('--dtype <type>', 'store all floats as f32, f16 or bf16', parse.storedType);
+  } else {
+    command.option('--dtype <type>', 'the type to compute in', parse.computeType, 'f32');
+  }
+  command
+    .option('--json', 'print one JSON object on stdout')
+    .option('--quiet', 'print nothing on stderr unless something fails')
+    .helpOption('-h, --help', 'show this help');
+}
