@@ -1,12 +1,14 @@
 import { Device, PaellaError } from '@paella/tensor';
 import { Pipeline, type RgbaImage } from 'paella';
 
-const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-const form = element<HTMLFormElement>('form');
-const button = element<HTMLButtonElement>('generate');
-const canvas = element<HTMLCanvasElement>('picture');
-const progress = element<HTMLProgressElement>('progress');
+const element = (id: string): HTMLElement => document.getElementById(id)!;
+const form = element('form') as HTMLFormElement;
+const button = element('generate') as HTMLButtonElement;
+const canvas = element('picture') as HTMLCanvasElement;
+const progress = element('progress') as HTMLProgressElement;
 const status = element('status');
+const promptField = element('prompt') as HTMLInputElement;
+const seedField = element('seed') as HTMLInputElement;
 
 function show(image: RgbaImage): void {
   canvas.width = image.width;
@@ -16,7 +18,8 @@ function show(image: RgbaImage): void {
 }
 
 function report(error: unknown): void {
-  status.textContent = error instanceof PaellaError ? error.message : `Something went wrong: ${String(error)}`;
+  status.textContent =
+    error instanceof PaellaError ? error.message : `Something went wrong: ${String(error)}`;
 }
 
 async function generate(pipeline: Pipeline, prompt: string, seed: number): Promise<void> {
@@ -46,8 +49,7 @@ try {
   });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    const data = new FormData(form);
-    generate(pipeline, String(data.get('prompt')), Number(data.get('seed')))
+    generate(pipeline, promptField.value, seedField.valueAsNumber)
       .catch(report)
       .finally(() => {
         button.disabled = false;

@@ -47,7 +47,7 @@ export interface GenerationStep {
   /** u32 `[count,H,W]`; valid until the next step. */
   tokens: Tensor;
   /** Decodes the pictures as they are now. */
-  preview(): Promise<RgbaImage[]>;
+  preview: () => Promise<RgbaImage[]>;
 }
 
 export interface Generation {

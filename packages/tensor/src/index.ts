@@ -1,4 +1,10 @@
-export { environmentChecks, listAdapters, setNoticeHandler, type AdapterSummary, type Check } from '#platform';
+export {
+  environmentChecks,
+  listAdapters,
+  setNoticeHandler,
+  type AdapterSummary,
+  type Check,
+} from '#platform';
 export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js';
 export type { Stats } from './device/executor.js';
 export type { MemoryUse } from './device/pool.js';

@@ -19,7 +19,7 @@ export function adopt(tensor: Owned): void {
 
 /** Takes a tensor out of every open scope: whoever calls this disposes of it. */
 export function disown(tensor: Owned): void {
-  for (let scope = current; scope; scope = scope.parent) scope.owned.delete(tensor);
+  for (let open = current; open; open = open.parent) open.owned.delete(tensor);
 }
 
 /**

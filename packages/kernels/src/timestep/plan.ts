@@ -6,7 +6,12 @@ const kernel = defineKernel('timestep_embedding', linear, source);
 const WG = 64;
 
 /** Operands: r, frequencies, out. */
-export function planTimestepEmbedding(batch: number, width: number, scale: number, caps: Capabilities): Launch {
+export function planTimestepEmbedding(
+  batch: number,
+  width: number,
+  scale: number,
+  caps: Capabilities,
+): Launch {
   const half = Math.floor(width / 2);
   return launch(kernel, {
     constants: { WG },

@@ -141,21 +141,17 @@ export class Attention2D extends nn.Module {
     const { in_proj_weight, in_proj_bias, out_proj } = this.attn;
     const positions = norm(x).reshape([b, h * w, c]);
     const qkv = ops.linear(positions, in_proj_weight.value, { bias: in_proj_bias.value });
-    const q = { tensor: qkv, offset: 0, width: c };
-    const self = { k: { tensor: qkv, offset: c, width: c }, v: { tensor: qkv, offset: 2 * c, width: c } };
-    const text = {
-      k: { tensor: keyValues, offset: 0, width: c },
-      v: { tensor: keyValues, offset: c, width: c },
-    };
+    const [q, k, v] = ops.splitRows(qkv, 3);
+    const [textK, textV] = ops.splitRows(keyValues, 2);
     const selfKeys = this.#selfAttention ? h * w : 0;
-    const shared = {
+    const options = {
       heads: this.#heads,
       bias: condition.keyBias(selfKeys),
       keyWeights: condition.keyWeights(selfKeys),
     };
     const attended = this.#selfAttention
-      ? ops.attention(q, self.k, self.v, { ...shared, extra: text })
-      : ops.attention(q, text.k, text.v, shared);
+      ? ops.attention(q, k, v, { ...options, extra: { k: textK, v: textV } })
+      : ops.attention(q, textK, textV, options);
     return out_proj.forward(attended, { residual: x.reshape([b, h * w, c]) }).reshape(x.shape);
   }
 }

@@ -59,8 +59,8 @@ export class Paella extends nn.Module {
       return new AttnBlock(c, { cCond: c_cond, heads, selfAttention: config.self_attn, index }, context);
     };
     const body = (level: number, cSkip: number): Block[] => {
-      const letters = config.level_config[level].repeat(config.blocks[level]);
-      return [...letters].map((letter, i) => block(letter, level, i === 0 ? cSkip : 0));
+      const letters = config.level_config[level].repeat(config.blocks[level]).split('');
+      return letters.map((letter, i) => block(letter, level, i === 0 ? cSkip : 0));
     };
     const down = c_hidden.map((c, level) => {
       const enter = level > 0 ? [new nn.Conv2d(c_hidden[level - 1], c, 2, context, { stride: 2 })] : [];
@@ -128,7 +128,7 @@ export class Paella extends nn.Module {
     if (tokens.rank !== 3 || h % multiple !== 0 || w % multiple !== 0 || h === 0 || w === 0) {
       throw new PaellaError(
         'shape',
-        `tokens must be [B,H,W] with H and W multiples of ${multiple}, got ${tokens}`,
+        `tokens must be [B,H,W] with H and W multiples of ${multiple}, got ${tokens.toString()}`,
       );
     }
     return scope(() => {

@@ -153,7 +153,7 @@ export class VQModel extends nn.Module {
     if (image.rank !== 4 || c !== 3 || h % this.factor !== 0 || w % this.factor !== 0) {
       throw new PaellaError(
         'shape',
-        `an image must be [B,H,W,3] with H and W multiples of ${this.factor}, got ${image}`,
+        `an image must be [B,H,W,3] with H and W multiples of ${this.factor}, got ${image.toString()}`,
       );
     }
     return scope(() => {

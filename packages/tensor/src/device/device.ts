@@ -16,6 +16,8 @@ export interface DeviceOptions {
    * an adapter's name, or `'meta'` for a device that computes shapes, memory and cost but no values.
    */
   adapter?: string;
+  /** What the meta device pretends to be: kernels are chosen by features and limits. */
+  like?: DeviceInfo;
 }
 
 export interface DeviceInfo {
@@ -78,8 +80,8 @@ export class Device {
    *
    * @throws PaellaError `no-adapter` if none fits the request; `doctor` of the command line says why
    */
-  static async create({ adapter = 'auto' }: DeviceOptions = {}): Promise<Device> {
-    if (adapter === 'meta') return new Device(META, null);
+  static async create({ adapter = 'auto', like = META }: DeviceOptions = {}): Promise<Device> {
+    if (adapter === 'meta') return new Device(like, null);
     const { adapter: gpuAdapter, summary } = await openAdapter(adapter);
     const limits: Record<string, number> = {};
     // The limits are getters of the prototype, so a spread would miss them.
@@ -169,7 +171,9 @@ export class Device {
     const compiling: Promise<void>[] = [];
     this.#warmUp = compiling;
     try {
-      scope(() => void fn());
+      scope(() => {
+        fn();
+      });
     } finally {
       this.#warmUp = null;
     }

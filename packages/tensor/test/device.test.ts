@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { Device, PaellaError, Rng, type Tensor, nn, ops, scope } from '../src/index.js';
+import { testDevice } from './helpers.js';
+
+/** Some work with reuse in it: a small network applied a few times. */
+function work(device: Device, steps = 3, given?: nn.Linear): Tensor {
+  return scope(() => {
+    const rng = new Rng(1);
+    const layer = given ?? new nn.Linear(32, 32, { device, rng });
+    let x = rng.normal(device, [24, 32]);
+    for (let i = 0; i < steps; i++) {
+      x = scope(() => ops.layerNorm(layer.forward(x, { activation: 'gelu' }).add(x).mul(0.5)));
+    }
+    if (!given) layer.dispose();
+    return x;
+  });
+}
+
+describe('scope', () => {
+  it('frees what is made inside, except what is returned', async () => {
+    const device = await testDevice();
+    work(device).dispose(); // the operand that stands for absent ones is made now
+    const before = device.memory();
+    const kept = scope(() => {
+      const a = device.ones([64]);
+      const b = a.add(1);
+      return { list: [b.mul(2)], name: 'kept' };
+    });
+    expect(device.memory().liveTensors).toBe(before.liveTensors + 1);
+    expect(Array.from(await kept.list[0].data())).toEqual(new Array(64).fill(4));
+    kept.list[0].dispose();
+    kept.list[0].dispose(); // safe to repeat
+    const { liveTensors, liveBytes } = device.memory();
+    expect({ liveTensors, liveBytes }).toEqual({
+      liveTensors: before.liveTensors,
+      liveBytes: before.liveBytes,
+    });
+  });
+
+  it('frees everything when it throws, and passes what it returns to the scope around it', async () => {
+    const device = await testDevice();
+    const { liveTensors } = device.memory();
+    const failing = () =>
+      scope(() => {
+        device.ones([4]);
+        throw new Error('inside');
+      });
+    expect(failing).toThrow('inside');
+    await expect(
+      scope(async () => {
+        await device.ones([4]).data();
+        throw new Error('later');
+      }),
+    ).rejects.toThrow('later');
+    scope(() => void scope(() => device.ones([4])));
+    expect(device.memory().liveTensors).toBe(liveTensors);
+  });
+
+  it('keeps a buffer while a reshape of it lives', async () => {
+    const device = await testDevice();
+    const row = scope(() => device.arange(0, 6).reshape([2, 3]));
+    expect(Array.from(await row.data())).toEqual([0, 1, 2, 3, 4, 5]);
+    row.dispose();
+    expect(() => row.add(1)).toThrow(expect.objectContaining({ code: 'disposed' }));
+  });
+
+  it('refuses async scopes that overlap', async () => {
+    const device = await testDevice();
+    let open!: () => void;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const first = scope(async () => {
+      await gate;
+    });
+    const second = scope(async () => {
+      await device.ones([1]).data();
+      open();
+      await first.catch(() => {});
+    });
+    await expect(first).rejects.toMatchObject({ code: 'scope' });
+    await expect(second).resolves.toBeUndefined();
+  });
+});
+
+describe('Device', () => {
+  it('computes on the meta device what a real one will use', async () => {
+    const real = await Device.create();
+    const meta = await Device.create({ adapter: 'meta', like: real.info });
+    for (const device of [real, meta]) {
+      const rng = new Rng(1);
+      const layer = new nn.Linear(32, 32, { device, rng });
+      device.trim();
+      device.resetPeak();
+      device.resetStats();
+      work(device, 3, layer).dispose();
+      await device.synchronize();
+    }
+    const { submits, bindGroupsCreated, ...counted } = real.stats();
+    expect(submits).toBeGreaterThan(0);
+    expect(bindGroupsCreated).toBeGreaterThan(0);
+    expect(meta.stats()).toMatchObject(counted);
+    expect(meta.memory()).toEqual(real.memory());
+    expect(counted.flops).toBeGreaterThan(3 * 2 * 24 * 32 * 32);
+    await expect(meta.ones([2]).data()).rejects.toThrow(/a shape but no values/);
+    real.destroy();
+  });
+
+  it('reuses buffers: repeated work allocates nothing', async () => {
+    const device = await testDevice();
+    work(device).dispose();
+    const { buffersCreated } = device.stats();
+    for (let i = 0; i < 3; i++) work(device).dispose();
+    expect(device.stats().buffersCreated).toBe(buffersCreated);
+  });
+
+  it('gives equal results however the work is cut into submits', async () => {
+    const device = await testDevice();
+    const whole = work(device, 40);
+    const pieces = await scope(async () => {
+      const rng = new Rng(1);
+      const layer = new nn.Linear(32, 32, { device, rng });
+      let x = rng.normal(device, [24, 32]);
+      for (let i = 0; i < 40; i++) {
+        x = scope(() => ops.layerNorm(layer.forward(x, { activation: 'gelu' }).add(x).mul(0.5)));
+        if (i % 7 === 0) await device.flush();
+        if (i % 11 === 0) await x.data();
+      }
+      layer.dispose();
+      return x;
+    });
+    expect(await pieces.data()).toEqual(await whole.data());
+    whole.dispose();
+    pieces.dispose();
+  });
+
+  it('keeps uploads and dispatches in the order in which they were made', async () => {
+    const device = await testDevice();
+    const results = scope(() => {
+      const parts: Tensor[] = [];
+      for (let i = 0; i < 20; i++) {
+        // Each upload takes the buffer that the last one's tensor gave back.
+        using value = device.full([16], i).keep();
+        parts.push(value.add(100));
+      }
+      return ops.cat(parts, 0);
+    });
+    const values = await results.data();
+    for (let i = 0; i < 20; i++) expect(values[i * 16]).toBe(100 + i);
+    results.dispose();
+  });
+
+  it('warms pipelines up without running them', async () => {
+    const device = await Device.create();
+    const progress: number[] = [];
+    await device.warmUp(
+      () => work(device, 1).dispose(),
+      (done, total) => progress.push(done / total),
+    );
+    const { pipelines, dispatches } = device.stats();
+    expect(dispatches).toBe(0);
+    expect(progress.at(-1)).toBe(1);
+    work(device, 1).dispose();
+    expect(device.stats().pipelines).toBe(pipelines);
+    device.destroy();
+  });
+
+  it('measures kernels where the adapter has timestamps', async () => {
+    const device = await testDevice();
+    if (!device.info.features.includes('timestamp-query')) {
+      await expect(device.profile(async () => {})).rejects.toMatchObject({ code: 'unsupported' });
+      return;
+    }
+    const rows = await device.profile(async () => work(device).dispose());
+    const matmul = rows.find(({ kernel }) => kernel === 'matmul');
+    expect(matmul).toMatchObject({ calls: 3, flops: 3 * 2 * 24 * 32 * 32 });
+    expect(matmul!.milliseconds).toBeGreaterThanOrEqual(0);
+  });
+
+  it('reports a tensor that is larger than a buffer may be', async () => {
+    const device = await testDevice();
+    const limit = device.info.limits.maxStorageBufferBindingSize;
+    expect(() => device.empty([limit / 4 + 1])).toThrow(/needs .* MiB, .* allows .* MiB a buffer/);
+  });
+
+  it('rejects whatever waits on a lost device', async () => {
+    const device = await Device.create();
+    const x = device.ones([4]);
+    await x.data();
+    device.destroy();
+    const reading = x.data();
+    await expect(reading).rejects.toThrow(PaellaError);
+    await expect(reading).rejects.toMatchObject({ code: 'device-lost' });
+    await expect(device.synchronize()).rejects.toMatchObject({ code: 'device-lost' });
+  });
+
+  it('names the operands of a shape error', async () => {
+    const device = await Device.create({ adapter: 'meta' });
+    const x = device.empty([1, 16, 16, 32]);
+    expect(() => ops.linear(x, device.empty([64, 8]))).toThrow(
+      'linear: expects [...,k] × [k,n] — input [1,16,16,32], weight [64,8]',
+    );
+    expect(() => x.add(device.empty([5]))).toThrow(
+      /add: the shapes do not broadcast — a \[1,16,16,32\], b \[5\]/,
+    );
+    expect(() => x.add(device.empty([32], 'u32'))).toThrow(/must be f32, got u32 \[32\]/);
+    await expect(x.item()).rejects.toThrow(/one element/);
+  });
+});
