@@ -1,4 +1,5 @@
 export * from './kernel.js';
+export * from './attention/plan.js';
 export * from './conv/plan.js';
 export * from './elementwise/plan.js';
 export * from './embedding/plan.js';

@@ -1,0 +1,81 @@
+// Attention with online softmax, one invocation a query and head:
+// out = Σ_j weight_j · softmax_j(scale · q·k_j + bias_j) · v_j, over the rows of k and v, then of k2 and v2.
+//
+// Layout   As attention.wgsl, but everything counts elements, and d is the head size.
+// Needs    A head size up to 128: this is the twin that attention.wgsl is tested against, and serves odd sizes.
+// Cost     4 · queries · keys · head size FLOPs a head, two loads an FMA.
+
+override WG: u32 = 64;
+override HAS_BIAS: bool = false;
+override HAS_WEIGHTS: bool = false;
+
+struct Params {
+  queries: u32,
+  keys: u32,
+  extra: u32,
+  heads: u32,
+  d: u32,
+  scale: f32,
+  weights_stride: u32,
+  // Start, stride of a row, stride of the batch.
+  q_view: vec3u,
+  k_view: vec3u,
+  v_view: vec3u,
+  k2_view: vec3u,
+  v2_view: vec3u,
+  // Along batch, head, query and key.
+  bias_strides: vec4u,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<f32>;
+@group(0) @binding(1) var<storage, read> k: array<f32>;
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read> k2: array<f32>;
+@group(0) @binding(4) var<storage, read> v2: array<f32>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read> weights: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+fn at(view: vec3u, batch: u32, row: u32, head: u32) -> u32 {
+  return view.x + batch * view.z + row * view.y + head * params.d;
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let row = id.x;
+  let head = id.y;
+  let batch = id.z;
+  if row >= params.queries { return; }
+  let from_q = at(params.q_view, batch, row, head);
+  var sums: array<f32, 128>;
+  var peak = -3.0e38;
+  var total = 0.0;
+  for (var j = 0u; j < params.keys + params.extra; j++) {
+    let is_extra = j >= params.keys;
+    let key = select(j, j - params.keys, is_extra);
+    let from_k = at(select(params.k_view, params.k2_view, is_extra), batch, key, head);
+    let from_v = at(select(params.v_view, params.v2_view, is_extra), batch, key, head);
+    var score = 0.0;
+    for (var i = 0u; i < params.d; i++) {
+      if is_extra { score += q[from_q + i] * k2[from_k + i]; } else { score += q[from_q + i] * k[from_k + i]; }
+    }
+    score *= params.scale;
+    if HAS_BIAS { score += bias[dot(vec4u(batch, head, row, j), params.bias_strides)]; }
+    let top = max(peak, score);
+    let factor = exp(peak - top);
+    var share = exp(score - top);
+    peak = top;
+    total = total * factor + share;
+    if HAS_WEIGHTS { share *= weights[batch * params.weights_stride + j]; }
+    for (var i = 0u; i < params.d; i++) {
+      if is_extra {
+        sums[i] = sums[i] * factor + share * v2[from_v + i];
+      } else {
+        sums[i] = sums[i] * factor + share * v[from_v + i];
+      }
+    }
+  }
+  let to = ((batch * params.queries + row) * params.heads + head) * params.d;
+  for (var i = 0u; i < params.d; i++) { out[to + i] = sums[i] / total; }
+}

@@ -1,0 +1,80 @@
+import { type Launch, defineKernel, launch } from '../kernel.js';
+import naiveSource from './attention_naive.wgsl';
+import blockSource from './attention.wgsl';
+
+const blocks = defineKernel('attention', blockSource);
+const naive = defineKernel('attention_naive', naiveSource);
+
+/** The largest head both kernels hold. */
+export const MAX_HEAD_SIZE = 128;
+
+/** Where the rows of an operand lie in its buffer, in elements. */
+export interface RowsView {
+  start: number;
+  /** From one row to the next. */
+  row: number;
+  /** From one batch entry to the next; 0 where all share it. */
+  batch: number;
+}
+
+export interface AttentionShape {
+  batch: number;
+  heads: number;
+  headSize: number;
+  queries: number;
+  /** Rows of k and v. */
+  keys: number;
+  /** Rows of the second k and v, 0 without them. */
+  extra: number;
+}
+
+export interface AttentionPlanOptions {
+  scale: number;
+  q: RowsView;
+  k: RowsView;
+  v: RowsView;
+  k2: RowsView | null;
+  v2: RowsView | null;
+  /** Along batch, head, query and key, 0 where the bias repeats; null without a bias. */
+  biasStrides: readonly number[] | null;
+  /** From one batch entry's key weights to the next's; null without weights. */
+  weightsStride: number | null;
+  /** Overrides the planner's choice, for tests and benchmarks. */
+  force?: 'blocks' | 'naive';
+}
+
+const NOWHERE: RowsView = { start: 0, row: 0, batch: 0 };
+
+/** Operands: q, k, v, k2 or null, v2 or null, bias or null, weights or null, out. */
+export function planAttention(shape: AttentionShape, options: AttentionPlanOptions): Launch {
+  const { batch, heads, headSize, queries, keys, extra } = shape;
+  const { q, k, v, k2, v2, biasStrides, weightsStride } = options;
+  const views = { q_view: q, k_view: k, v_view: v, k2_view: k2 ?? NOWHERE, v2_view: v2 ?? NOWHERE };
+  const aligned = Object.values(views).every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
+  const variant = options.force ?? (headSize % 4 === 0 && aligned ? 'blocks' : 'naive');
+  const lanes = variant === 'blocks' ? 4 : 1;
+  const inLanes = ({ start, row, batch: step }: RowsView) => [start / lanes, row / lanes, step / lanes];
+  // 4 invocations for each vec4 of a head, and 16 queries to a workgroup.
+  const WG = variant === 'blocks' ? headSize : 64;
+  const rows = variant === 'blocks' ? 16 : 64;
+  const pairs = queries * (keys + extra);
+  return launch(variant === 'blocks' ? blocks : naive, {
+    constants: { WG, HAS_BIAS: biasStrides !== null, HAS_WEIGHTS: weightsStride !== null },
+    params: {
+      queries,
+      keys,
+      extra,
+      heads,
+      [variant === 'blocks' ? 'd4' : 'd']: headSize / lanes,
+      scale: options.scale,
+      weights_stride: weightsStride ?? 0,
+      ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, inLanes(view)])),
+      bias_strides: biasStrides ?? [0, 0, 0, 0],
+    },
+    workgroups: [Math.ceil(queries / rows), heads, batch],
+    cost: {
+      flops: 4 * batch * heads * pairs * headSize,
+      bytes: 8 * batch * heads * (queries + keys + extra) * headSize,
+    },
+  });
+}
