@@ -82,7 +82,7 @@ function noiseOf(op: string, temperature: number, rng: Rng | undefined): Samplin
       fix: 'Pass rng: new Rng(seed).',
     });
   }
-  if (!(temperature > 0) || !Number.isFinite(1 / temperature)) {
+  if (!(temperature > 0) || !Number.isFinite(Math.fround(1 / temperature))) {
     throw new PaellaError('argument', `${op}: the temperature must be above 0, got ${temperature}`, {
       fix: "For the most likely class use mode 'argmax'.",
     });
