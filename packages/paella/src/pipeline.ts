@@ -116,7 +116,7 @@ export class Pipeline {
    *
    * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires between steps
    */
-  generate(prompt: string, options: GenerateOptions = {}): Promise<Generation> {
+  async generate(prompt: string, options: GenerateOptions = {}): Promise<Generation> {
     const { seed = randomSeed(), count = 1, negative = '', onStep } = options;
     const [height, width] = this.#tokenGrid(options.size ?? this.card.image_size);
     const shape: Generation['shape'] = [count, height, width];

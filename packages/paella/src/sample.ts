@@ -50,7 +50,7 @@ export interface SampleOptions {
  * @returns u32 `[B,H,W]`
  * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires
  */
-export function sample(unet: Paella, cond: ConditionInputs, options: SampleOptions): Promise<Tensor> {
+export async function sample(unet: Paella, cond: ConditionInputs, options: SampleOptions): Promise<Tensor> {
   const { shape, rng, uncond, steps = 12, renoiseSteps = steps - 1, mode = 'multinomial' } = options;
   const { conditionalSteps = steps, tStart = 1, tEnd = 0, signal, onStep } = options;
   checkOptions(options);
