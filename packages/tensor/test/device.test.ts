@@ -1,3 +1,4 @@
+import { defineKernel, launch } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Device, PaellaError, Rng, type Tensor, nn, ops, scope } from '../src/index.js';
 import { testDevice } from './helpers.js';
@@ -179,6 +180,20 @@ describe('Device', () => {
     const device = await testDevice();
     const limit = device.info.limits.maxStorageBufferBindingSize;
     expect(() => device.empty([limit / 4 + 1])).toThrow(/needs .* MiB, .* allows .* MiB a buffer/);
+  });
+
+  it('names the kernel that does not compile, and gives no result after it', async () => {
+    const device = await Device.create();
+    const broken = defineKernel(
+      'broken',
+      '@group(0) @binding(0) var<storage, read_write> out: array<f32>;',
+      '@compute @workgroup_size(1) fn main() { out[0] = nonsense; }',
+    );
+    const x = device.ones([4]);
+    device.run(launch(broken, { workgroups: [1, 1, 1], cost: { flops: 0, bytes: 0 } }), [x]);
+    await expect(x.data()).rejects.toMatchObject({ code: 'validation' });
+    await expect(x.data()).rejects.toThrow(/kernel broken\(\) does not compile: .*nonsense/s);
+    device.destroy();
   });
 
   it('rejects whatever waits on a lost device', async () => {

@@ -58,7 +58,6 @@ export function upload(on: Device, values: Values): Tensor {
 
 // Axes that turn PyTorch's layouts into the engine's, for `permuted`.
 export const NCHW_TO_NHWC = [0, 2, 3, 1];
-export const NHWC_TO_NCHW = [0, 3, 1, 2];
 /** Convolution weights. */
 export const OIHW_TO_HWIO = [2, 3, 1, 0];
 /** Transposed-convolution weights. */
@@ -67,7 +66,7 @@ export const IOHW_TO_HWIO = [2, 3, 0, 1];
 export const TRANSPOSED = [1, 0];
 
 /** A copy whose dimension i is dimension `axes[i]` of `values`. */
-export function permuted<T extends Values>(values: T, axes: readonly number[]): Values {
+export function permuted(values: Values, axes: readonly number[]): Values {
   const { shape, data } = values;
   const strides = shape.map((_, i) => sizeOf(shape.slice(i + 1)));
   const outShape = axes.map((axis) => shape[axis]);

@@ -35,7 +35,8 @@ export class GpuExecutor implements Executor {
   readonly #groupsOf = new Map<number, Set<string>>();
   #commands: Command[] = [];
   #draining: Promise<void> | null = null;
-  #scopes: Promise<void>[] = [];
+  /** Error scopes whose verdict is not in yet. */
+  readonly #verdicts = new Set<Promise<void>>();
   #failure: PaellaError | null = null;
   #profiler: Profiler | null = null;
   #nextId = 0;
@@ -94,7 +95,7 @@ export class GpuExecutor implements Executor {
     stats.flops += launch.cost.flops;
     stats.bytes += launch.cost.bytes;
     this.#commands.push({ kind: 'dispatch', pipeline: this.#pipelines.get(launch), launch, buffers });
-    if (this.#commands.length >= START_AT) this.#start();
+    if (this.#commands.length >= START_AT) void this.#start();
   }
 
   upload(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {
@@ -130,7 +131,7 @@ export class GpuExecutor implements Executor {
     const data = staging.getMappedRange().slice(0, bytes);
     staging.unmap();
     idle.push(staging);
-    await this.#verdicts();
+    await this.#awaitVerdicts();
     return data;
   }
 
@@ -142,7 +143,7 @@ export class GpuExecutor implements Executor {
   async synchronize(): Promise<void> {
     await this.flush();
     await this.#device.queue.onSubmittedWorkDone();
-    await this.#verdicts();
+    await this.#awaitVerdicts();
   }
 
   async profile(work: () => Promise<void>): Promise<KernelProfile[]> {
@@ -183,16 +184,18 @@ export class GpuExecutor implements Executor {
         for (const command of batch) {
           if (command.kind === 'dispatch' && !command.pipeline.compiled) await command.pipeline.ready;
         }
+        this.#throwIfFailed();
+        this.#device.pushErrorScope('validation');
+        this.#encode(batch);
+        this.#popScope((message) => new PaellaError('validation', `WebGPU refused a command: ${message}`));
       } catch (error) {
-        this.#fail(error as PaellaError);
-      }
-      if (this.#failure) {
+        this.#fail(
+          error instanceof PaellaError
+            ? error
+            : new PaellaError('validation', 'encoding a command failed', { cause: error }),
+        );
         this.#commands = [];
-        return;
       }
-      this.#device.pushErrorScope('validation');
-      this.#encode(batch);
-      this.#popScope((message) => new PaellaError('validation', `WebGPU refused a command: ${message}`));
     }
   }
 
@@ -295,13 +298,13 @@ export class GpuExecutor implements Executor {
       },
       () => {}, // a lost device answers through `lost`
     );
-    this.#scopes.push(verdict);
-    if (this.#scopes.length > 1024) this.#scopes.splice(0, 512);
+    this.#verdicts.add(verdict);
+    void verdict.then(() => this.#verdicts.delete(verdict));
   }
 
   /** Waits for the error scopes of everything submitted, and throws what they found. */
-  async #verdicts(): Promise<void> {
-    await Promise.all(this.#scopes.splice(0));
+  async #awaitVerdicts(): Promise<void> {
+    await Promise.all(this.#verdicts);
     this.#throwIfFailed();
   }
 
@@ -309,11 +312,11 @@ export class GpuExecutor implements Executor {
     this.#failure ??= error;
   }
 
-  /** A lost device stays lost; any other failure is reported once, and the device goes on. */
+  /**
+   * Every later call throws too: what a failed command should have written is missing, so any result might
+   * be silently wrong.
+   */
   #throwIfFailed(): void {
-    const failure = this.#failure;
-    if (!failure) return;
-    if (failure.code !== 'device-lost') this.#failure = null;
-    throw failure;
+    if (this.#failure) throw this.#failure;
   }
 }

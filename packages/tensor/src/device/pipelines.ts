@@ -64,10 +64,11 @@ export class PipelineCache {
       (done) => {
         pipeline.compiled = done;
       },
-      async (cause: unknown) => {
-        const { messages } = await module.getCompilationInfo();
-        const lines = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`);
-        const reason = lines.length ? lines.join('\n') : String((cause as Error)?.message ?? cause);
+      async (cause: Error) => {
+        // A lost device has no compilation info either; then the cause is all there is to say.
+        const info = await module.getCompilationInfo().catch(() => null);
+        const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`);
+        const reason = lines?.length ? lines.join('\n') : cause.message;
         throw new PaellaError('validation', `kernel ${pipelineKey(launch)} does not compile: ${reason}`, {
           cause,
         });

@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor.js';
  * How a weight is stored here, as a permutation of PyTorch's dimensions: kernels want the output channels
  * last, so that four neighbouring ones load as a vec4.
  */
-export const LAYOUTS = {
+const LAYOUTS = {
   same: null,
   /** `[out,in]` → `[in,out]` */
   linear: [1, 0],

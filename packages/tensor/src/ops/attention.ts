@@ -132,6 +132,7 @@ export function attention(
       weightsStride: keyWeights && (weightRows === 1 ? 0 : total),
       force,
     },
+    device.capabilities,
   );
   device.run(plan, [
     rows.q.tensor,
