@@ -167,7 +167,7 @@ describe('attention', () => {
     const bias = upload(device, get('out_bias'));
     const [queries] = splitRows(linear(q, inWeight, { bias: inBias }), 3);
     const [, keys, values] = splitRows(linear(kv, inWeight, { bias: inBias }), 3);
-    for (const force of [undefined, 'naive'] as const) {
+    for (const force of ['blocks', 'simple', 'naive'] as const) {
       using out = linear(attention(queries, keys, values, { heads: 3, force }), outWeight, { bias });
       await expectClose(out, get('output'), { context });
     }
@@ -189,7 +189,7 @@ describe('attention', () => {
     };
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 1e-4 : 1e-5;
-    const forces = one.headSize % 4 === 0 ? ([undefined, 'blocks', 'naive'] as const) : [undefined];
+    const forces = one.headSize % 4 === 0 ? ([undefined, 'blocks', 'simple', 'naive'] as const) : [undefined];
     for (const force of forces) {
       using out = attention(q, k, v, { ...options, force });
       await expectClose(out, want, { tolerance });
@@ -202,7 +202,7 @@ describe('attention', () => {
     const made = make(one);
     const [q, k, v] = splitRows(upload(device, pack(made.q, made.k, made.v)), 3);
     const [k2, v2] = splitRows(upload(device, pack(made.k2, made.v2)), 2);
-    for (const force of ['blocks', 'naive'] as const) {
+    for (const force of ['blocks', 'simple', 'naive'] as const) {
       using out = attention(q, k, v, { heads: 2, extra: { k: k2, v: v2 }, force });
       await expectClose(out, reference(one, made), { tolerance: 1e-5 });
     }

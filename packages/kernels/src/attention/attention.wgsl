@@ -14,6 +14,8 @@
 // invocation whole queries, with head size 80 in registers, took some drivers a minute to compile.
 
 override WG: u32 = 64;
+// Whether there are k2 and v2.
+override HAS_EXTRA: bool = false;
 override HAS_BIAS: bool = false;
 override HAS_WEIGHTS: bool = false;
 
@@ -63,6 +65,16 @@ var<workgroup> peaks: array<f32, 2u * ROWS>;
 var<workgroup> rescale: array<f32, ROWS>;
 // Each row's denominator, in four parts.
 var<workgroup> totals: array<f32, ROWS * 4u>;
+
+fn key_at(is_extra: bool, i: u32) -> vec4f {
+  if HAS_EXTRA && is_extra { return k2[i]; }
+  return k[i];
+}
+
+fn value_at(is_extra: bool, i: u32) -> vec4f {
+  if HAS_EXTRA && is_extra { return v2[i]; }
+  return v[i];
+}
 
 fn dots(x: vec4f, a: vec4f, b: vec4f, c: vec4f, d: vec4f) -> vec4f {
   return vec4f(dot(x, a), dot(x, b), dot(x, c), dot(x, d));
@@ -139,22 +151,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         let c = base + min(start + key + 2u, end - 1u) * view.y;
         let d = base + min(start + key + 3u, end - 1u) * view.y;
         var t0 = vec4f(); var t1 = vec4f(); var t2 = vec4f(); var t3 = vec4f();
-        if is_extra {
-          for (var i = 0u; i < d4; i++) {
-            let ka = k2[a + i]; let kb = k2[b + i]; let kc = k2[c + i]; let kd = k2[d + i];
-            t0 += dots(q[q0 + i], ka, kb, kc, kd);
-            t1 += dots(q[q1 + i], ka, kb, kc, kd);
-            t2 += dots(q[q2 + i], ka, kb, kc, kd);
-            t3 += dots(q[q3 + i], ka, kb, kc, kd);
-          }
-        } else {
-          for (var i = 0u; i < d4; i++) {
-            let ka = k[a + i]; let kb = k[b + i]; let kc = k[c + i]; let kd = k[d + i];
-            t0 += dots(q[q0 + i], ka, kb, kc, kd);
-            t1 += dots(q[q1 + i], ka, kb, kc, kd);
-            t2 += dots(q[q2 + i], ka, kb, kc, kd);
-            t3 += dots(q[q3 + i], ka, kb, kc, kd);
-          }
+        for (var i = 0u; i < d4; i++) {
+          let ka = key_at(is_extra, a + i);
+          let kb = key_at(is_extra, b + i);
+          let kc = key_at(is_extra, c + i);
+          let kd = key_at(is_extra, d + i);
+          t0 += dots(q[q0 + i], ka, kb, kc, kd);
+          t1 += dots(q[q1 + i], ka, kb, kc, kd);
+          t2 += dots(q[q2 + i], ka, kb, kc, kd);
+          t3 += dots(q[q3 + i], ka, kb, kc, kd);
         }
         let left = count - key;
         s0 = finish(batch, head, r0, offset + key, left, t0);
@@ -212,12 +217,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       let b = base + min(start + key + 1u, end - 1u) * view.y;
       let c = base + min(start + key + 2u, end - 1u) * view.y;
       let d = base + min(start + key + 3u, end - 1u) * view.y;
-      var va: vec4f; var vb: vec4f; var vc: vec4f; var vd: vec4f;
-      if is_extra {
-        va = v2[a]; vb = v2[b]; vc = v2[c]; vd = v2[d];
-      } else {
-        va = v[a]; vb = v[b]; vc = v[c]; vd = v[d];
-      }
+      let va = value_at(is_extra, a);
+      let vb = value_at(is_extra, b);
+      let vc = value_at(is_extra, c);
+      let vd = value_at(is_extra, d);
       let at = rows * BLOCK4 + key / 4u;
       o0 = mix4(shares[at], va, vb, vc, vd, o0);
       o1 = mix4(shares[at + BLOCK4], va, vb, vc, vd, o1);

@@ -1,9 +1,22 @@
-import { type Launch, defineKernel, launch } from '../kernel.js';
+import { type Capabilities, type Launch, defineKernel, launch } from '../kernel.js';
 import naiveSource from './attention_naive.wgsl';
 import blockSource from './attention.wgsl';
 
 const blocks = defineKernel('attention', blockSource);
-const naive = defineKernel('attention_naive', naiveSource);
+const simple = defineKernel(
+  'attention_simple',
+  'alias T = vec4f; const MAX_D = 32; fn product(a: T, b: T) -> f32 { return dot(a, b); }',
+  naiveSource,
+);
+const naive = defineKernel(
+  'attention_naive',
+  'alias T = f32; const MAX_D = 128; fn product(a: T, b: T) -> f32 { return a * b; }',
+  naiveSource,
+);
+const kernels = { blocks, simple, naive };
+
+/** Multiply-adds of a launch below which a software adapter would compile the larger kernel for longer than run it. */
+const SMALL = 1 << 21;
 
 /** The largest head both kernels hold. */
 export const MAX_HEAD_SIZE = 128;
@@ -40,26 +53,36 @@ export interface AttentionPlanOptions {
   /** From one batch entry's key weights to the next's; null without weights. */
   weightsStride: number | null;
   /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: 'blocks' | 'naive';
+  force?: keyof typeof kernels;
 }
 
 const NOWHERE: RowsView = { start: 0, row: 0, batch: 0 };
 
 /** Operands: q, k, v, k2 or null, v2 or null, bias or null, weights or null, out. */
-export function planAttention(shape: AttentionShape, options: AttentionPlanOptions): Launch {
+export function planAttention(
+  shape: AttentionShape,
+  options: AttentionPlanOptions,
+  caps: Capabilities,
+): Launch {
   const { batch, heads, headSize, queries, keys, extra } = shape;
   const { q, k, v, k2, v2, biasStrides, weightsStride } = options;
   const views = { q_view: q, k_view: k, v_view: v, k2_view: k2 ?? NOWHERE, v2_view: v2 ?? NOWHERE };
   const aligned = Object.values(views).every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
-  const variant = options.force ?? (headSize % 4 === 0 && aligned ? 'blocks' : 'naive');
-  const lanes = variant === 'blocks' ? 4 : 1;
+  const pairs = queries * (keys + extra);
+  const small = caps.isSoftware && 2 * batch * heads * pairs * headSize < SMALL;
+  const variant = options.force ?? (headSize % 4 !== 0 || !aligned ? 'naive' : small ? 'simple' : 'blocks');
+  const lanes = variant === 'naive' ? 1 : 4;
   const inLanes = ({ start, row, batch: step }: RowsView) => [start / lanes, row / lanes, step / lanes];
   // 4 invocations for each vec4 of a head, and 16 queries to a workgroup.
-  const WG = variant === 'blocks' ? headSize : 64;
-  const rows = variant === 'blocks' ? 16 : 64;
-  const pairs = queries * (keys + extra);
-  return launch(variant === 'blocks' ? blocks : naive, {
-    constants: { WG, HAS_BIAS: biasStrides !== null, HAS_WEIGHTS: weightsStride !== null },
+  const WG = variant === 'blocks' ? headSize : 16;
+  const rows = variant === 'blocks' ? 16 : WG;
+  return launch(kernels[variant], {
+    constants: {
+      WG,
+      HAS_EXTRA: extra > 0,
+      HAS_BIAS: biasStrides !== null,
+      HAS_WEIGHTS: weightsStride !== null,
+    },
     params: {
       queries,
       keys,
