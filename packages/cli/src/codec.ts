@@ -21,10 +21,12 @@ export async function loadCodec(context: Context, model: string, device: Device)
   const { config, state } = isFile(model) ? await fromCheckpoint(model) : await fromFolder(model);
   const vqgan = new VQModel(config, { device });
   await vqgan.loadStateDict(state, {
-    onProgress: (done, total) => context.out.progress('loading vqgan', done, total),
+    onProgress(done, total) {
+      context.checkInterrupt();
+      context.out.progress('loading vqgan', done, total);
+    },
   });
   await state.close?.();
-  context.checkInterrupt();
   return vqgan;
 }
 

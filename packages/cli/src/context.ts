@@ -30,7 +30,7 @@ export async function withContext(
   const onInterrupt = (): void => {
     if (signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
-    out.note('stopping after this step; press Ctrl-C again to stop at once');
+    out.note('stopping; press Ctrl-C again to stop at once');
   };
   const devices: Device[] = [];
   process.on('SIGINT', onInterrupt);

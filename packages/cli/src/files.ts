@@ -1,5 +1,6 @@
 /** Writing results: a file appears under its name when it is complete, or not at all. */
 import { PaellaError } from '@paella/tensor';
+import { randomUUID } from 'node:crypto';
 import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 
@@ -9,7 +10,7 @@ import { basename, dirname, extname, join } from 'node:path';
  * @throws PaellaError `not-found` if its folder is missing or may not be written
  */
 export function writeResult(path: string, content: Uint8Array | string): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
   try {
     writeFileSync(temporary, content, { flag: 'wx' });
     renameSync(temporary, path);

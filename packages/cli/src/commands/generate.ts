@@ -27,9 +27,11 @@ export async function generate(context: Context, prompt: string, options: Genera
   const device = await context.openDevice();
   const pipeline = await Pipeline.load(options.model, {
     device,
-    onProgress: ({ part, done, total }) => out.progress(`loading ${part}`, done, total),
+    onProgress({ part, done, total }) {
+      context.checkInterrupt();
+      out.progress(`loading ${part}`, done, total);
+    },
   });
-  context.checkInterrupt();
   const steps = options.steps ?? pipeline.card.sampler.steps;
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[] = [];
