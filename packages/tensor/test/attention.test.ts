@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Device } from '../src/device/device.js';
 import { type AttentionOptions, type Rows, attention, splitRows } from '../src/ops/attention.js';
 import { linear } from '../src/ops/matmul.js';
 import type { Tensor } from '../src/tensor.js';
@@ -63,17 +64,34 @@ const CASES: Case[] = [
   },
   {
     name: 'T5: position bias, no scale',
-    ...{ batch: 2, heads: 4, headSize: 16, queries: 23, keys: 23, scale: 1 },
+    batch: 2,
+    heads: 4,
+    headSize: 16,
+    queries: 23,
+    keys: 23,
+    scale: 1,
     bias: [false, true, true, true],
   },
   {
     name: 'full bias and masked tail',
-    ...{ batch: 2, heads: 2, headSize: 8, queries: 17, keys: 70, extra: 9, masked: 40 },
+    batch: 2,
+    heads: 2,
+    headSize: 8,
+    queries: 17,
+    keys: 70,
+    extra: 9,
+    masked: 40,
     bias: [true, true, true, true],
   },
   {
     name: 'padding mask over whole blocks',
-    ...{ batch: 2, heads: 2, headSize: 8, queries: 6, keys: 5, extra: 200, masked: 190 },
+    batch: 2,
+    heads: 2,
+    headSize: 8,
+    queries: 6,
+    keys: 5,
+    extra: 200,
+    masked: 190,
     bias: [true, false, false, true],
     weights: 'batch',
   },
@@ -217,6 +235,17 @@ describe('attention', () => {
     const k: Rows = { tensor: upload(device, widened), start: 1, width: 4 };
     using out = attention(upload(device, made.q), k, upload(device, made.v), { heads: 1 });
     await expectClose(out, reference(one, made), { tolerance: 1e-5 });
+  });
+
+  it('stores no scores: nothing is allocated but the result', async () => {
+    using meta = await Device.create({ adapter: 'meta' });
+    const packed = meta.empty([1, 4096, 3 * 64]);
+    const before = meta.memory().liveBytes;
+    const [q, k, v] = splitRows(packed, 3);
+    using out = attention(q, k, v, { heads: 2 });
+    // 16 bytes stand in for the operands that are absent.
+    expect(meta.memory().peakBytes).toBe(before + out.bytes + 16);
+    expect(meta.stats().dispatches).toBe(1);
   });
 
   it('says which operand does not fit', async () => {

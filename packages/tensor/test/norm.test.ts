@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   batchNorm,
   globalResponseNorm,
@@ -91,7 +91,9 @@ describe('norms against PyTorch', () => {
     const [x, gamma, beta] = ['input', 'gamma', 'beta'].map((name) =>
       upload(device, file.get(`global_response_norm_nhwc/${name}`)),
     );
+    device.resetStats();
     using out = globalResponseNorm(x, gamma, beta);
+    expect(device.stats().dispatches).toBe(3);
     await expectClose(out, file.get('global_response_norm_nhwc/output'), { context });
   });
 

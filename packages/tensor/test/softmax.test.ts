@@ -19,16 +19,16 @@ function reference({ shape, data }: Values, axis: number, log: boolean): Values 
 }
 
 describe('softmax', () => {
-  it.each([
+  it.for([
     ['softmax', softmax],
     ['log_softmax', logSoftmax],
-  ])('%s matches PyTorch', async (name, op) => {
+  ] as const)('%s matches PyTorch', async ([name, op], context) => {
     const device = await testDevice();
     const file = await golden('ops');
     using x = upload(device, file.get(`${name}/input`));
     for (const force of [undefined, 'naive', 'team'] as const) {
       using out = op(x, -1, { force });
-      await expectClose(out, file.get(`${name}/output`));
+      await expectClose(out, file.get(`${name}/output`), { context });
     }
   });
 

@@ -1,17 +1,18 @@
 // Attention with online softmax: out = Σ_j weight_j · softmax_j(scale · q·k_j + bias_j) · v_j, by heads.
 // The keys are `keys` rows of k, then `extra` rows of k2 (the tokens themselves, then the condition).
 //
-// Layout   q, k, v, k2, v2 are rows of some width, of which head h takes d4 vec4s from `start + h·d4` on, so
-//          that several of them may lie in one packed projection; out [batch,queries,heads·d4] vec4s. bias has
-//          strides for batch, head, query and key; weights one for the batch.
+// Layout   q, k, v, k2, v2 are rows of some width, of which head h takes d4 vec4s from `start + h·d4` on,
+//          so that several of them may lie in one packed projection; out [batch,queries,heads·d4] vec4s.
+//          bias has strides for batch, head, query and key; weights one for the batch.
 // Needs    A head size divisible by 4, up to 128; WG = d4 · 4. Mask with large finite values.
 // Cost     4 · queries · keys · head size FLOPs a head; no score is stored.
 //
-// A workgroup takes 16 queries of one head, and the keys in blocks of 64. First an invocation computes scores
-// of 4 queries × 4 keys, then the block's part of the softmax is worked out, then an invocation adds 4 queries ×
-// 4 columns of values: 8 vec4 loads for 16 vec4 FMAs in both products. The block's scores pass from one step to
-// the next through workgroup memory, which costs two barriers a block but keeps every loop short. To give an
-// invocation whole queries, with head size 80 in registers, took some drivers a minute to compile.
+// A workgroup takes 16 queries of one head, and the keys in blocks of 64. First an invocation computes
+// scores of 4 queries × 4 keys, then the block's part of the softmax is worked out, then an invocation adds
+// 4 queries × 4 columns of values: 8 vec4 loads for 16 vec4 FMAs in both products. The block's scores pass
+// from one step to the next through workgroup memory, which costs two barriers a block but keeps every loop
+// short. To give an invocation whole queries, with head size 80 in registers, took some drivers a minute to
+// compile.
 
 override WG: u32 = 64;
 // Whether there are k2 and v2.
@@ -193,7 +194,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         if HAS_WEIGHTS {
           let w = batch * params.weights_stride + offset + 4u * i;
           let last = count - 1u - 4u * i;
-          p *= vec4f(weights[w], weights[w + min(1u, last)], weights[w + min(2u, last)], weights[w + min(3u, last)]);
+          let w1 = weights[w + min(1u, last)];
+          let w2 = weights[w + min(2u, last)];
+          let w3 = weights[w + min(3u, last)];
+          p *= vec4f(weights[w], w1, w2, w3);
         }
         shares[base + i] = p;
       }

@@ -1,10 +1,11 @@
-// Attention with online softmax, one invocation a query and head:
-// out = Σ_j weight_j · softmax_j(scale · q·k_j + bias_j) · v_j, over the rows of k and v, then of k2 and v2.
+// Attention with online softmax, one invocation a query and head: out = Σ_j weight_j · softmax_j(scale ·
+// q·k_j + bias_j) · v_j, over the rows of k and v, then of k2 and v2.
 //
 // Layout   As attention.wgsl, but strides and d, the head size, count Ts.
-// Needs    A head size up to 128: this is the twin that attention.wgsl is tested against, and serves odd sizes.
-// Cost     4 · queries · keys · head size FLOPs a head, two loads an FMA. It compiles several times faster than
-//          attention.wgsl, which decides where there is little to compute.
+// Needs    A head size up to 128: this is the twin that attention.wgsl is tested against, and serves odd
+//          sizes.
+// Cost     4 · queries · keys · head size FLOPs a head, two loads an FMA. It compiles several times faster
+//          than attention.wgsl, which decides where there is little to compute.
 
 override WG: u32 = 64;
 override HAS_EXTRA: bool = false;

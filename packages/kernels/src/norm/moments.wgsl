@@ -1,6 +1,7 @@
 // Mean and biased variance of every channel of a sample, over the positions of each chunk of it.
 //
-// Layout   x [samples,positions,channels]; mean and variance, out [samples,chunks,channels]; channels count Ts.
+// Layout   x [samples,positions,channels]; mean and variance, out [samples,chunks,channels]; channels count
+//          Ts.
 // Cost     Reads x twice, the second time for the differences to the mean.
 
 override WG: u32 = 64;

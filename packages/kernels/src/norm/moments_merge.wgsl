@@ -1,8 +1,8 @@
-// Joins the means and variances of chunks to those of the whole: the mean of means weighted by length, and the
-// mean of (variance + squared distance of the chunk's mean to the whole's).
+// Joins the means and variances of chunks to those of the whole: the mean of means weighted by length, and
+// the mean of (variance + squared distance of the chunk's mean to the whole's).
 //
-// Layout   means and variances [samples,chunks,channels]; mean and variance, out [samples,channels]; channels
-//          count Ts. Chunks have `chunk` positions, the last one what is left of `positions`.
+// Layout   means and variances [samples,chunks,channels]; mean and variance, out [samples,channels];
+//          channels count Ts. Chunks have `chunk` positions, the last one what is left of `positions`.
 // Cost     Reads means twice, variances once.
 
 override WG: u32 = 64;
