@@ -125,7 +125,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     'decode tokens.safetensors --model vqgan_f4.pt --out picture.png',
   ])
     .argument('<tokens>', 'a file that encode made, or any JSON array of rows')
-    .option('--out <file>', 'PNG or JPEG (default: the name of the tokens, with .png)')
+    .requiredOption('--out <file>', 'PNG or JPEG; several pictures become a-1.png, a-2.png, …')
     .action((file: string, options: DecodeOptions) =>
       withContext(options, (context) => decode(context, file, options)),
     );

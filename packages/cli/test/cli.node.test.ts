@@ -68,6 +68,7 @@ describe('usage', () => {
     [['generate', 'x', '--stps', '3'], 'Did you mean --steps?'],
     [['generte', 'x'], 'Did you mean generate?'],
     [['generate', 'red', 'apple'], 'too many arguments'],
+    [['decode', 'x.json'], "'--out <file>' not specified"],
     [['generate'], "missing required argument 'prompt'"],
     [['generate', 'x', '--size', '64'], 'such as 64x64'],
     [['generate', 'x', '--steps', '0'], 'a whole number from 1 on'],
@@ -247,9 +248,12 @@ describe('encode, decode and reconstruct', () => {
     const stored = JSON.parse(await readFile(join(folder, 'disc.json'), 'utf8')) as object;
     expect(stored).toEqual({ width: 8, height: 8, tokens: encoded.tokens });
 
-    expect(await json('decode', 'disc.json')).toMatchObject({ images: ['disc.png'], width: 32, height: 32 });
-    const decoded = await readFile(join(folder, 'disc.png'));
-    await writeFile(join(folder, 'disc.png'), disc(32));
+    expect(await json('decode', 'disc.json', '--out', 'decoded.png')).toMatchObject({
+      images: ['decoded.png'],
+      width: 32,
+      height: 32,
+    });
+    const decoded = await readFile(join(folder, 'decoded.png'));
     const { psnr, tokens } = await json('reconstruct', 'disc.png', '--out', 'again.png');
     expect(tokens).toEqual(encoded.tokens);
     expect((await readFile(join(folder, 'again.png'))).equals(decoded)).toBe(true);
@@ -274,7 +278,8 @@ describe('encode, decode and reconstruct', () => {
 
   it('refuses tokens that the model does not have', async () => {
     await writeFile(join(folder, 'tokens.json'), '[[1, 2], [3, 32]]');
-    const { code, stderr } = await paella(['decode', 'tokens.json', '--model', golden('vqmodel-tiny.pt')]);
+    const model = ['--model', golden('vqmodel-tiny.pt')];
+    const { code, stderr } = await paella(['decode', 'tokens.json', ...model, '--out', 'x.png']);
     expect(code).toBe(1);
     expect(stderr).toContain('whole numbers below 32, found 32');
   });

@@ -7,11 +7,13 @@ import { encodeImage, imageExtensions, readImage } from '../image-file.js';
 import { type TokenGrids, readTokens, tokenExtensions, tokenRows, writeTokens } from '../tokens-file.js';
 
 export interface DecodeOptions extends CommonOptions {
-  out?: string;
+  out: string;
   model: string;
 }
 
-export interface EncodeOptions extends DecodeOptions {
+export interface EncodeOptions extends CommonOptions {
+  out?: string;
+  model: string;
   size?: [number, number];
 }
 
@@ -37,14 +39,13 @@ export async function encode(context: Context, file: string, options: EncodeOpti
 
 /** `paella decode`: the pictures of a token file. */
 export async function decode(context: Context, file: string, options: DecodeOptions): Promise<void> {
-  const { out: path = file.replace(/\.[^.]*$/, '.png') } = options;
-  checkResultPath(path, imageExtensions);
+  checkResultPath(options.out, imageExtensions);
   const device = await context.openDevice();
   const vqgan = await loadCodec(context, options.model, device);
   const { shape, tokens } = await readTokens(file, vqgan.config.codebook_size);
   const images = await decodeTokens(vqgan, device.tensor(tokens, shape));
   context.checkInterrupt();
-  const paths = numberedPaths(path, images.length);
+  const paths = numberedPaths(options.out, images.length);
   paths.forEach((name, i) => writeResult(name, encodeImage(name, images[i])));
   const { width, height } = images[0];
   context.out.note(`${width}×${height}`);
