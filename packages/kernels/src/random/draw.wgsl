@@ -28,21 +28,11 @@ fn uniform_in_range(bits: vec4u) -> vec4f {
   return select(y, vec4f(params.a), y >= vec4f(params.b));
 }
 
-// Box-Muller: radius √(2·exponential), angle uniform. Sine and cosine are series over an eighth of a turn,
-// since WGSL promises only 2^-11 for the built-in ones.
+// Box-Muller: radius √(2·exponential), angle uniform.
 fn normal(bits: vec4u) -> vec4f {
   let radius = sqrt(2.0 * exponential(bits).xz);
-  let quarters = 4.0 * unit_uniform(bits).yw;
-  let quadrant = floor(quarters + 0.5);
-  let x = (quarters - quadrant) * 1.5707963;
-  let x2 = x * x;
-  let s = x * (1.0 + x2 * (-0.16666667 + x2 * (0.0083333333 + x2 * (-0.00019841270 + x2 * 2.7557319e-6))));
-  let c = 1.0 + x2 * (-0.5 + x2 * (0.041666667 + x2 * (-0.0013888889 + x2 * 2.4801587e-5)));
-  let q = vec2u(quadrant);
-  let odd = (q & vec2u(1u)) == vec2u(1u);
-  let cosine = select(c, s, odd) * select(vec2f(1.0), vec2f(-1.0), ((q + 1u) & vec2u(2u)) == vec2u(2u));
-  let sine = select(s, c, odd) * select(vec2f(1.0), vec2f(-1.0), (q & vec2u(2u)) == vec2u(2u));
-  return vec4f(cosine.x, sine.x, cosine.y, sine.y) * radius.xxyy;
+  let wave = sincos4(6.283185307179586 * unit_uniform(bits).yyww);
+  return vec4f(wave.cos.x, wave.sin.y, wave.cos.z, wave.sin.w) * radius.xxyy;
 }
 
 // The upper 32 bits of bits·count, by 16-bit halves: a whole number below count.

@@ -1,10 +1,11 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
+import sincos from '../shared/sincos.wgsl';
 import drawSource from './draw.wgsl';
 import replaceSource from './replace_tokens.wgsl';
 import threefry from './threefry.wgsl';
 
-const draw = defineKernel('draw', linear, threefry, drawSource);
+const draw = defineKernel('draw', linear, sincos, threefry, drawSource);
 const replace = defineKernel('replace_tokens', linear, threefry, replaceSource);
 
 /** Which stream of random words a launch reads: the generator's 64-bit key, and the number of the draw. */

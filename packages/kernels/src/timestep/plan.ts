@@ -1,8 +1,9 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
+import sincos from '../shared/sincos.wgsl';
 import source from './timestep_embedding.wgsl';
 
-const kernel = defineKernel('timestep_embedding', linear, source);
+const kernel = defineKernel('timestep_embedding', linear, sincos, source);
 const WG = 64;
 
 /** Operands: r, frequencies, out. */
