@@ -9,7 +9,7 @@ function refuse(expected: string): never {
 }
 
 /** A finite number. */
-export function number(text: string): number {
+function number(text: string): number {
   return decimal.test(text.trim()) ? Number(text) : refuse('a number, such as 4 or 0.5');
 }
 

@@ -36,7 +36,7 @@ export async function generate(context: Context, prompt: string, options: Genera
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[] = [];
   out.progress('step', 0, steps);
-  const start = performance.now();
+  const started = performance.now();
   const { images, seed } = await pipeline.generate(prompt, {
     seed: options.seed,
     renoiseSteps: options.renoise,
@@ -54,7 +54,7 @@ export async function generate(context: Context, prompt: string, options: Genera
     },
   });
   context.checkInterrupt();
-  const seconds = (performance.now() - start) / 1000;
+  const generationSeconds = (performance.now() - started) / 1000;
 
   const results = grid ? [arrange(images)] : images;
   const paths = numberedPaths(options.out ?? defaultName(prompt, seed), results.length);
@@ -65,13 +65,23 @@ export async function generate(context: Context, prompt: string, options: Genera
   }
   const { width, height } = images[0];
   const { dispatches, pipelines } = device.stats();
-  const { peakBytes } = device.memory();
-  const adapter = device.info.name;
+  // Node counts from the start of the process, so loading is in it.
+  const seconds = performance.now() / 1000;
   out.note(`${width}×${height}, ${steps} steps, seed ${seed}, ${seconds.toFixed(1)} s`);
-  out.result(
-    { images: paths, seed, width, height, steps, adapter, seconds, dispatches, pipelines, peakBytes },
-    paths,
-  );
+  const result = {
+    images: paths,
+    seed,
+    width,
+    height,
+    steps,
+    adapter: device.info.name,
+    seconds,
+    generationSeconds,
+    dispatches,
+    pipelines,
+    peakBytes: device.memory().peakBytes,
+  };
+  out.result(result, paths);
 }
 
 /** The prompt and the seed, so that pictures of other seeds stay: `a-red-apple-7.png`. */
