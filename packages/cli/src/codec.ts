@@ -10,16 +10,20 @@ import {
   openModelFolder,
 } from 'paella';
 import type { VQModelConfig } from 'paella';
-import type { Context } from './context.js';
+import type { Context, ModelOptions } from './context.js';
 
 /**
  * Loads the VQGAN of a model folder, or one from a checkpoint file, whose configuration its shapes tell.
  *
- * @param model `'default'`, a model folder or its URL, or a checkpoint
+ * @param options.model `'default'`, a model folder or its URL, or a checkpoint
  */
-export async function loadCodec(context: Context, model: string, device: Device): Promise<VQModel> {
+export async function loadCodec(
+  context: Context,
+  { model, dtype }: ModelOptions,
+  device: Device,
+): Promise<VQModel> {
   const { config, state } = isFile(model) ? await fromCheckpoint(model) : await fromFolder(model);
-  const vqgan = new VQModel(config, { device });
+  const vqgan = new VQModel(config, { device }).to({ dtype });
   await vqgan.loadStateDict(state, {
     onProgress(done, total) {
       context.checkInterrupt();

@@ -9,6 +9,13 @@ export interface CommonOptions {
   quiet?: boolean;
 }
 
+/** What every command that runs a model has, besides. */
+export interface ModelOptions extends CommonOptions {
+  model: string;
+  /** How its large matrices are held on the device. */
+  dtype: 'f32' | 'f16';
+}
+
 export interface Context {
   out: Output;
   /** Fires at the first Ctrl-C. */

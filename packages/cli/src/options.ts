@@ -60,10 +60,9 @@ export function bytes(text: string): number {
   return value > 0 ? value : refuse('a number of bytes, such as 2GB or 512MiB');
 }
 
-/** The type that a model computes in. */
-export function computeType(text: string): 'f32' {
-  if (text === 'f32') return text;
-  return refuse("'f32': computing in 16 bits is not there yet ('paella convert --dtype f16' stores in them)");
+/** The type that a model's large matrices are held in on the device. */
+export function weightType(text: string): 'f32' | 'f16' {
+  return text === 'f32' || text === 'f16' ? text : refuse('f32 or f16');
 }
 
 /** The type that a file stores floats in. */

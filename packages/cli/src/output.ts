@@ -3,7 +3,7 @@ import { PaellaError } from '@paella/tensor';
 import pc from 'picocolors';
 
 /** Colours for stderr, which may be a terminal where stdout is a pipe. */
-const color = pc.createColors(pc.isColorSupported && process.stderr.isTTY);
+const color = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
 
 export interface Output {
   /** The result: one JSON object with `--json`, else `lines` as they are. */

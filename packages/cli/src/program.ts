@@ -168,7 +168,12 @@ function addCommonOptions(command: Command): void {
   if (command.name() === 'convert') {
     command.option('--dtype <type>', 'store all floats as f32, f16 or bf16', parse.storedType);
   } else {
-    command.option('--dtype <type>', 'the type to compute in', parse.computeType, 'f32');
+    command.option(
+      '--dtype <type>',
+      'how weights are held on the device: f32, or f16 for half the memory',
+      parse.weightType,
+      'f32',
+    );
   }
   command
     .option('--json', 'print one JSON object on stdout')

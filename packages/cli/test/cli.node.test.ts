@@ -72,7 +72,7 @@ describe('usage', () => {
     [['generate'], "missing required argument 'prompt'"],
     [['generate', 'x', '--size', '64'], 'such as 64x64'],
     [['generate', 'x', '--steps', '0'], 'a whole number from 1 on'],
-    [['generate', 'x', '--dtype', 'f16'], 'not there yet'],
+    [['generate', 'x', '--dtype', 'f8'], 'f32 or f16'],
     [['generate', 'x', '--out', 'x.webp'], 'must end in .png, .jpg or .jpeg'],
     [['convert', 'a.pt', 'b.pt'], 'must end in .safetensors'],
     [[], 'Usage: paella'],

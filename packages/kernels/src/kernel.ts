@@ -72,11 +72,10 @@ export function defineKernel(name: string, ...parts: string[]): Kernel {
   const source = parts.join('\n');
   const bindings: { name: string; access: Access }[] = [];
   for (const [, index, access, variable] of source.matchAll(BINDING)) {
-    if (Number(index) !== bindings.length) {
-      throw new Error(`${name}: binding ${index} (${variable}) is out of order`);
-    }
-    bindings.push({ name: variable, access: access as Access });
+    bindings[Number(index)] = { name: variable, access: access as Access };
   }
+  if (bindings.length !== Object.keys(bindings).length)
+    throw new Error(`${name}: a binding number is left out`);
   const fields = new Map<string, Field>();
   let words = 0;
   const body = STRUCT.exec(source)?.[1].replace(/\/\/.*$/gm, '') ?? '';

@@ -14,6 +14,7 @@ export {
   type GenerateOptions,
   type Generation,
   type GenerationStep,
+  type LoadOptions,
   type LoadProgress,
   type TextEncoder,
 } from './pipeline.js';

@@ -21,6 +21,13 @@ export interface LoadProgress {
   total: number;
 }
 
+export interface LoadOptions {
+  device: Device;
+  /** How the large matrices are stored on the device; arithmetic is f32 in any case. */
+  dtype?: 'f32' | 'f16';
+  onProgress?: (progress: LoadProgress) => void;
+}
+
 export interface GenerateOptions {
   /** Equal seeds give equal pictures; a random one by default, found in the result. */
   seed?: number;
@@ -89,12 +96,12 @@ export class Pipeline {
    */
   static async load(
     model: string | URL,
-    { device, onProgress }: { device: Device; onProgress?: (progress: LoadProgress) => void },
+    { device, dtype = 'f32', onProgress }: LoadOptions,
   ): Promise<Pipeline> {
     const folder = await openModelFolder(model);
     const { card } = folder;
-    const unet = new Paella(card.unet.config, { device });
-    const vqgan = new VQModel(card.vqgan.config, { device });
+    const unet = new Paella(card.unet.config, { device }).to({ dtype });
+    const vqgan = new VQModel(card.vqgan.config, { device }).to({ dtype });
     const load = async (part: LoadProgress['part'], into: Paella | VQModel | ByT5Encoder, file: string) => {
       const state = await folder.checkpoint(file);
       await into.loadStateDict(state, { onProgress: (done, total) => onProgress?.({ part, done, total }) });
@@ -102,7 +109,7 @@ export class Pipeline {
     };
     await load('unet', unet, card.unet.weights);
     await load('vqgan', vqgan, card.vqgan.weights);
-    const textEncoder = await loadTextEncoder(folder, device, load);
+    const textEncoder = await loadTextEncoder(folder, device, dtype, load);
     return new Pipeline(device, card, unet, vqgan, textEncoder);
   }
 
@@ -209,11 +216,12 @@ export class Pipeline {
 async function loadTextEncoder(
   folder: ModelFolder,
   device: Device,
+  dtype: 'f32' | 'f16',
   load: (part: 'text_encoder', into: ByT5Encoder, file: string) => Promise<void>,
 ): Promise<TextEncoder> {
   const spec = folder.card.text_encoder;
   if (spec.kind === 'byt5') {
-    const encoder = new ByT5Encoder(spec.config, { device });
+    const encoder = new ByT5Encoder(spec.config, { device }).to({ dtype });
     await load('text_encoder', encoder, spec.weights);
     return encoder;
   }

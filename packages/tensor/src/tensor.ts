@@ -1,6 +1,6 @@
 import type { Device } from './device/device.js';
 import type { DeviceBuffer } from './device/executor.js';
-import { type DType, type TensorData, dataOf, sizeOf } from './dtype.js';
+import { type DType, type TensorData, bytesOf, decode, sizeOf } from './dtype.js';
 import { PaellaError } from './errors.js';
 import * as elementwise from './ops/elementwise.js';
 import * as layout from './ops/layout.js';
@@ -51,7 +51,7 @@ export class Tensor {
 
   /** Bytes of the values. */
   get bytes(): number {
-    return this.size * 4;
+    return this.size * bytesOf(this.dtype);
   }
 
   /** @internal Throws `disposed` if the tensor was freed. */
@@ -63,9 +63,9 @@ export class Tensor {
     return this.#storage === null;
   }
 
-  /** The values in row-major order. */
+  /** The values in row-major order; f16 is widened. */
   async data(): Promise<TensorData> {
-    return dataOf(this.dtype, await this.device.read(this.buffer, this.bytes));
+    return decode(this.dtype, await this.device.read(this.buffer, this.bytes));
   }
 
   /** The value of a tensor of one element. */
@@ -181,6 +181,11 @@ export class Tensor {
   }
   clamp(min: number, max: number): Tensor {
     return elementwise.unary('clamp', this, min, max);
+  }
+
+  /** The same values in another type. Only between f32 and f16. */
+  to(dtype: DType): Tensor {
+    return elementwise.cast(this, dtype);
   }
 
   // Reductions over one axis, several, or all of them.

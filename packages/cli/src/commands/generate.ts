@@ -1,9 +1,9 @@
 import { Pipeline, type Range, type RgbaImage, contactSheet } from 'paella';
-import type { CommonOptions, Context } from '../context.js';
+import type { Context, ModelOptions } from '../context.js';
 import { checkResultPath, numberedPaths, writeResult } from '../files.js';
 import { encodeAnimation, encodeImage, imageExtensions } from '../image-file.js';
 
-export interface GenerateOptions extends CommonOptions {
+export interface GenerateOptions extends ModelOptions {
   out?: string;
   count: number;
   steps?: number;
@@ -12,7 +12,6 @@ export interface GenerateOptions extends CommonOptions {
   renoise?: number;
   size?: [number, number];
   negative?: string;
-  model: string;
   grid?: boolean;
   animate?: string;
 }
@@ -27,6 +26,7 @@ export async function generate(context: Context, prompt: string, options: Genera
   const device = await context.openDevice();
   const pipeline = await Pipeline.load(options.model, {
     device,
+    dtype: options.dtype,
     onProgress({ part, done, total }) {
       context.checkInterrupt();
       out.progress(`loading ${part}`, done, total);

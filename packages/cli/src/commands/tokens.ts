@@ -1,19 +1,17 @@
 import { type Tensor, scope } from '@paella/tensor';
 import { type RgbaImage, type VQModel, psnr, tensorFromImages } from 'paella';
 import { decodeTokens, fitImage, loadCodec } from '../codec.js';
-import type { CommonOptions, Context } from '../context.js';
+import type { Context, ModelOptions } from '../context.js';
 import { checkResultPath, numberedPaths, writeResult } from '../files.js';
 import { encodeImage, imageExtensions, readImage } from '../image-file.js';
 import { type TokenGrids, readTokens, tokenExtensions, tokenRows, writeTokens } from '../tokens-file.js';
 
-export interface DecodeOptions extends CommonOptions {
+export interface DecodeOptions extends ModelOptions {
   out: string;
-  model: string;
 }
 
-export interface EncodeOptions extends CommonOptions {
+export interface EncodeOptions extends ModelOptions {
   out?: string;
-  model: string;
   size?: [number, number];
 }
 
@@ -23,7 +21,7 @@ export async function encode(context: Context, file: string, options: EncodeOpti
   if (options.out) checkResultPath(options.out, tokenExtensions);
   const image = readImage(file);
   const device = await context.openDevice();
-  const vqgan = await loadCodec(context, options.model, device);
+  const vqgan = await loadCodec(context, options, device);
   const indices = tokenize(vqgan, fitImage(image, vqgan, options.size));
   const grid = await readGrid(indices);
   context.checkInterrupt();
@@ -41,7 +39,7 @@ export async function encode(context: Context, file: string, options: EncodeOpti
 export async function decode(context: Context, file: string, options: DecodeOptions): Promise<void> {
   checkResultPath(options.out, imageExtensions);
   const device = await context.openDevice();
-  const vqgan = await loadCodec(context, options.model, device);
+  const vqgan = await loadCodec(context, options, device);
   const { shape, tokens } = await readTokens(file, vqgan.config.codebook_size);
   const images = await decodeTokens(vqgan, device.tensor(tokens, shape));
   context.checkInterrupt();
@@ -57,7 +55,7 @@ export async function reconstruct(context: Context, file: string, options: Encod
   if (options.out) checkResultPath(options.out, imageExtensions);
   const original = readImage(file);
   const device = await context.openDevice();
-  const vqgan = await loadCodec(context, options.model, device);
+  const vqgan = await loadCodec(context, options, device);
   const image = fitImage(original, vqgan, options.size);
   const indices = tokenize(vqgan, image);
   const [result] = await decodeTokens(vqgan, indices);

@@ -6,11 +6,18 @@ import sincos from '../shared/sincos.wgsl';
 import broadcastSource from './binary_broadcast.wgsl';
 import binarySource from './binary.wgsl';
 import combine from './combine.wgsl';
+import toF16Source from './to_f16.wgsl';
+import toF32Source from './to_f32.wgsl';
 import unarySource from './unary.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
+
+const cast = {
+  f16: defineKernel('to_f16', linear, toF16Source),
+  f32: defineKernel('to_f32', linear, toF32Source),
+};
 
 /** Numbers of the functions in `unary.wgsl`. */
 const UNARY = {
@@ -81,5 +88,16 @@ export function planBinaryBroadcast(
     params: { shape, a_strides: strides.a, b_strides: strides.b, size },
     workgroups: linearGrid(size, WG, caps),
     cost: { flops: size, bytes: 12 * size },
+  });
+}
+
+/** Operands: x, out. Converts from the other of the two types. */
+export function planCast(to: 'f32' | 'f16', size: number, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(cast[to], {
+    constants: { WG },
+    params: { vec4s },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: 6 * size },
   });
 }

@@ -1,6 +1,7 @@
 // Matrix product with a fused epilogue: out = activation(a·b + bias) + residual.
 //
-// Layout   a [batch,m,k], b [batch,k,n], bias [n], residual and out [batch,m,n], all row-major f32.
+// Layout   a [batch,m,k], b [batch,k,n], bias [n], residual and out [batch,m,n], all row-major f32; b may be
+//          f16 (shared/weight_f16.wgsl).
 // Needs    k and n divisible by 4.
 // Cost     2·m·k·n FLOPs; an invocation computes a tile of 8 rows × 4 columns and, for every 4 steps of k,
 //          loads 8 vec4 of a and 4 of b for 32 vec4 FMAs.
@@ -24,7 +25,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read> residual: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
@@ -67,10 +67,10 @@ fn main(
   var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
   var j = batch * params.b_stride + column;
   for (var k = 0u; k < params.k4; k++) {
-    let b0 = b[j];
-    let b1 = b[j + params.n4];
-    let b2 = b[j + 2u * params.n4];
-    let b3 = b[j + 3u * params.n4];
+    let b0 = load_weight(j);
+    let b1 = load_weight(j + params.n4);
+    let b2 = load_weight(j + 2u * params.n4);
+    let b3 = load_weight(j + 3u * params.n4);
     j += 4u * params.n4;
     s0 = rank4(a[i0 + k], b0, b1, b2, b3, s0);
     s1 = rank4(a[i1 + k], b0, b1, b2, b3, s1);

@@ -3,10 +3,15 @@ import { ACTIVATIONS, type Activation } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import weightF16 from '../shared/weight_f16.wgsl';
+import weightF32 from '../shared/weight_f32.wgsl';
 import naiveSource from './matmul_naive.wgsl';
 import tileSource from './matmul.wgsl';
 
-const tile = defineKernel('matmul', linear, rank4, activation, tileSource);
+const tile = {
+  f32: defineKernel('matmul', linear, rank4, activation, weightF32, tileSource),
+  f16: defineKernel('matmul_f16', linear, rank4, activation, weightF16, tileSource),
+};
 const naive = defineKernel('matmul_naive', linear, activation, naiveSource);
 
 export interface MatmulShape {
@@ -23,6 +28,8 @@ export interface MatmulOptions {
   bias?: boolean;
   residual?: boolean;
   activation?: Activation;
+  /** How b is stored; f16 needs k and n divisible by 4. */
+  weight?: 'f32' | 'f16';
   /** Overrides the planner's choice, for tests and benchmarks. */
   force?: 'tile' | 'naive';
 }
@@ -30,7 +37,7 @@ export interface MatmulOptions {
 /** Operands: a, b, bias or null, residual or null, out. */
 export function planMatmul(shape: MatmulShape, options: MatmulOptions, caps: Capabilities): Launch {
   const { batch, m, k, n } = shape;
-  const { bias = false, residual = false, activation: kind = 'none' } = options;
+  const { bias = false, residual = false, activation: kind = 'none', weight = 'f32' } = options;
   const variant = options.force ?? (k % 4 === 0 && n % 4 === 0 && m > 0 ? 'tile' : 'naive');
   const lanes = variant === 'tile' ? 4 : 1;
   const workgroup = 64;
@@ -40,11 +47,9 @@ export function planMatmul(shape: MatmulShape, options: MatmulOptions, caps: Cap
     a_stride: shape.sharedA ? 0 : (m * k) / lanes,
     b_stride: shape.sharedB ? 0 : (k * n) / lanes,
   };
-  const operands =
-    (shape.sharedA ? 1 : batch) * m * k +
-    (shape.sharedB ? 1 : batch) * k * n +
-    (residual ? 2 : 1) * batch * m * n;
-  return launch(variant === 'tile' ? tile : naive, {
+  const weights = (shape.sharedB ? 1 : batch) * k * n;
+  const others = (shape.sharedA ? 1 : batch) * m * k + (residual ? 2 : 1) * batch * m * n + (bias ? n : 0);
+  return launch(variant === 'tile' ? tile[weight] : naive, {
     constants: {
       WG: workgroup,
       HAS_BIAS: bias,
@@ -53,6 +58,6 @@ export function planMatmul(shape: MatmulShape, options: MatmulOptions, caps: Cap
     },
     params: variant === 'tile' ? { m, k4: k / 4, n4: n / 4, ...strides } : { m, k, n, ...strides },
     workgroups: [x, y, batch],
-    cost: { flops: 2 * batch * m * k * n, bytes: 4 * (operands + (bias ? n : 0)) },
+    cost: { flops: 2 * batch * m * k * n, bytes: 4 * others + (weight === 'f16' ? 2 : 4) * weights },
   });
 }

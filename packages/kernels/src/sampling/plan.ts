@@ -2,13 +2,20 @@ import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from
 import type { RandomStream } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
+import weightF16 from '../shared/weight_f16.wgsl';
+import weightF32 from '../shared/weight_f32.wgsl';
 import best from './best.wgsl';
 import chunkSource from './best_chunk.wgsl';
 import gumbel from './gumbel.wgsl';
 import linearSource from './sample_linear.wgsl';
 import logitsSource from './sample_logits.wgsl';
 
-const fused = defineKernel('sample_linear', linear, threefry, best, gumbel, linearSource);
+const shared = [linear, rank4, threefry, best, gumbel];
+const fused = {
+  f32: defineKernel('sample_linear', ...shared, weightF32, linearSource),
+  f16: defineKernel('sample_linear_f16', ...shared, weightF16, linearSource),
+};
 const stored = defineKernel('sample_logits', linear, threefry, best, gumbel, logitsSource);
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
 
@@ -37,17 +44,18 @@ export function canSampleLinear(channels: number, classes: number): boolean {
 export function planSampleLinear(
   shape: { rows: number; channels: number; classes: number },
   noise: SamplingNoise,
-  hasBias: boolean,
+  { hasBias, weight }: { hasBias: boolean; weight: 'f32' | 'f16' },
   caps: Capabilities,
 ): SamplingPlan {
   const { rows, channels, classes } = shape;
   const chunks = Math.ceil(classes / CHUNK);
-  const operands = rows * channels + channels * classes + (hasBias ? classes : 0);
-  const pass1 = launch(fused, {
+  const operands =
+    4 * rows * channels + (weight === 'f16' ? 2 : 4) * channels * classes + (hasBias ? 4 * classes : 0);
+  const pass1 = launch(fused[weight], {
     constants: { WG, NOISE: noise !== null, HAS_BIAS: hasBias },
     params: { rows, c4: channels / 4, classes4: classes / 4, chunks, ...noiseParams(noise) },
     workgroups: linearGrid(Math.ceil(rows / 8) * chunks, WG, caps),
-    cost: { flops: 2 * rows * channels * classes, bytes: 4 * operands + 8 * rows * chunks },
+    cost: { flops: 2 * rows * channels * classes, bytes: operands + 8 * rows * chunks },
   });
   return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
 }

@@ -1,7 +1,8 @@
 // Draws classes from softmax((h·weight + bias)·scale) without storing the logits: pass 1 of two. One invocation
 // multiplies 8 rows with every chunks-th vec4 of classes and keeps the best score of each row.
 //
-// Layout   h [rows,c], weight [c,classes], bias [classes], row-major f32; best [chunks,rows] of (score bits, class).
+// Layout   h [rows,c], weight [c,classes], bias [classes], row-major f32; weight may be
+//          f16; best [chunks,rows] of (score bits, class).
 // Needs    c and classes divisible by 4.
 // Cost     2·rows·c·classes FLOPs and half a threefry block and two logarithms a logit; writes 8·rows·chunks bytes.
 //
@@ -22,14 +23,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> h: array<vec4f>;
-@group(0) @binding(1) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> best: array<vec2u>;
 @group(1) @binding(0) var<uniform> params: Params;
-
-fn rank4(x: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f, sum: vec4f) -> vec4f {
-  return fma(vec4f(x.w), w3, fma(vec4f(x.z), w2, fma(vec4f(x.y), w1, fma(vec4f(x.x), w0, sum))));
-}
 
 fn consider(row: u32, column: u32, sum: vec4f, before: Best) -> Best {
   var logits = sum;
@@ -66,10 +62,10 @@ fn main(
     var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
     var j = column;
     for (var k = 0u; k < params.c4; k++) {
-      let w0 = weight[j];
-      let w1 = weight[j + params.classes4];
-      let w2 = weight[j + 2u * params.classes4];
-      let w3 = weight[j + 3u * params.classes4];
+      let w0 = load_weight(j);
+      let w1 = load_weight(j + params.classes4);
+      let w2 = load_weight(j + 2u * params.classes4);
+      let w3 = load_weight(j + 3u * params.classes4);
       j += 4u * params.classes4;
       s0 = rank4(h[i0 + k], w0, w1, w2, w3, s0);
       s1 = rank4(h[i1 + k], w0, w1, w2, w3, s1);

@@ -76,6 +76,11 @@ export class MultiheadAttention extends nn.Module {
       nn.init.constant_(this.in_proj_bias, 0);
     }
   }
+
+  /** Queries, keys and values side by side: `[B,N,c]` → `[B,N,3c]` */
+  project(tokens: Tensor): Tensor {
+    return ops.linear(tokens, this.in_proj_weight.value, { bias: this.in_proj_bias.value });
+  }
 }
 
 /** Attention of every position over the picture and the condition tokens, added to the input. */
@@ -97,24 +102,19 @@ export class AttnBlock extends nn.Module {
   }
 
   /**
-   * Keys and values of the condition tokens. They do not depend on the picture or the noise level, so a
+   * Projections of the condition tokens. They do not depend on the picture or the noise level, so a
    * generation computes them once.
    *
    * @param activated SiLU of the condition tokens, `[B,S,c_cond]`
-   * @returns keys and values side by side, `[B,S,2c]`
+   * @returns queries (which nobody asks), keys and values side by side, `[B,S,3c]`
    */
-  conditionKeyValues(activated: Tensor): Tensor {
-    const { in_proj_weight, in_proj_bias } = this.attention.attn;
-    const tokens = this.kv_mapper.get(1).forward(activated);
-    const c = tokens.shape[2];
-    return ops.linear(tokens, in_proj_weight.value.slice(1, c, 3 * c), {
-      bias: in_proj_bias.value.slice(0, c, 3 * c),
-    });
+  projectCondition(activated: Tensor): Tensor {
+    return this.attention.attn.project(this.kv_mapper.get(1).forward(activated));
   }
 
   /** x `[B,H,W,c]` */
   forward(x: Tensor, { condition }: BlockInputs): Tensor {
-    return this.attention.forward(x, condition.keyValues[this.#index], condition);
+    return this.attention.forward(x, condition.projections[this.#index], condition);
   }
 }
 
@@ -133,16 +133,14 @@ export class Attention2D extends nn.Module {
 
   /**
    * @param x `[B,H,W,c]`
-   * @param keyValues of the condition, `[B,S,2c]`
+   * @param projected the condition's queries, keys and values, `[B,S,3c]`
    * @returns x plus what it attended to
    */
-  forward(x: Tensor, keyValues: Tensor, condition: Condition): Tensor {
+  forward(x: Tensor, projected: Tensor, condition: Condition): Tensor {
     const [b, h, w, c] = x.shape;
-    const { in_proj_weight, in_proj_bias, out_proj } = this.attn;
     const positions = norm(x).reshape([b, h * w, c]);
-    const qkv = ops.linear(positions, in_proj_weight.value, { bias: in_proj_bias.value });
-    const [q, k, v] = ops.splitRows(qkv, 3);
-    const [textK, textV] = ops.splitRows(keyValues, 2);
+    const [q, k, v] = ops.splitRows(this.attn.project(positions), 3);
+    const [, textK, textV] = ops.splitRows(projected, 3);
     const selfKeys = this.#selfAttention ? h * w : 0;
     const options = {
       heads: this.#heads,
@@ -152,6 +150,6 @@ export class Attention2D extends nn.Module {
     const attended = this.#selfAttention
       ? ops.attention(q, k, v, { ...options, extra: { k: textK, v: textV } })
       : ops.attention(q, textK, textV, options);
-    return out_proj.forward(attended, { residual: x.reshape([b, h * w, c]) }).reshape(x.shape);
+    return this.attn.out_proj.forward(attended, { residual: x.reshape([b, h * w, c]) }).reshape(x.shape);
   }
 }

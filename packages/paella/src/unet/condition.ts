@@ -23,8 +23,8 @@ const MASKED = -3e38;
  * once. Conditions of different length share a batch by padding, and the padding is masked.
  */
 export class Condition {
-  /** One `[B,S,2c]` an attention block: keys, then values. */
-  readonly keyValues: readonly Tensor[];
+  /** One `[B,S,3c]` an attention block: queries (unused), keys, values. */
+  readonly projections: readonly Tensor[];
   readonly #device: Device;
   readonly #lengths: readonly number[];
   readonly #weights: readonly (ArrayLike<number> | undefined)[];
@@ -38,7 +38,7 @@ export class Condition {
   constructor(
     device: Device,
     tokens: number,
-    keyValues: readonly Tensor[],
+    projections: readonly Tensor[],
     lengths: readonly number[],
     weights: readonly (ArrayLike<number> | undefined)[],
   ) {
@@ -50,7 +50,7 @@ export class Condition {
     }
     this.#device = device;
     this.#tokens = tokens;
-    this.keyValues = keyValues.map((tensor) => tensor.keep());
+    this.projections = projections.map((tensor) => tensor.keep());
     this.#lengths = lengths;
     this.#weights = weights;
   }
@@ -82,7 +82,7 @@ export class Condition {
   }
 
   dispose(): void {
-    for (const tensor of this.keyValues) tensor.dispose();
+    for (const tensor of this.projections) tensor.dispose();
     for (const tensor of this.#masks.values()) tensor.dispose();
   }
 

@@ -185,15 +185,15 @@ export class Paella extends nn.Module {
         return s === longest ? embed : ops.cat([embed, this.device.zeros([b, longest - s, c])], 1);
       });
       const activated = (padded.length > 1 ? ops.cat(padded, 0) : padded[0]).silu();
-      const keyValues = this.#attentionBlocks().map((block) =>
-        scope(() => block.conditionKeyValues(activated)),
+      const projections = this.#attentionBlocks().map((block) =>
+        scope(() => block.projectCondition(activated)),
       );
       const perEntry = <T>(value: (i: number) => T): T[] =>
         embeds.flatMap(({ shape }, i) => new Array<T>(shape[0]).fill(value(i)));
       return new Condition(
         this.device,
         longest,
-        keyValues,
+        projections,
         perEntry((i) => embeds[i].shape[1]),
         perEntry((i) => inputs[i].attnWeights),
       );

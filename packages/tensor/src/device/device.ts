@@ -1,6 +1,6 @@
 import type { Capabilities, Launch } from '@paella/kernels';
 import { openAdapter } from '#platform';
-import { type DType, type TensorData, sizeOf, toArray } from '../dtype.js';
+import { type DType, bytesOf, encode, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import { scope } from '../scope.js';
 import { Tensor } from '../tensor.js';
@@ -113,13 +113,13 @@ export class Device {
       throw new PaellaError('shape', `shape [${shape.join(',')}] does not hold ${data.length} numbers`);
     }
     const tensor = this.empty(shape, dtype);
-    this.write(tensor, toArray(dtype, data));
+    this.#executor.upload(tensor.buffer, encode(dtype, data));
     return tensor;
   }
 
   /** A tensor whose values are unspecified until a kernel writes them. */
   empty(shape: readonly number[], dtype: DType = 'f32'): Tensor {
-    return new Tensor(this, shape, dtype, this.#acquire(sizeOf(shape) * 4, shape));
+    return new Tensor(this, shape, dtype, this.#acquire(sizeOf(shape) * bytesOf(dtype), shape));
   }
 
   /** @internal Another shape of equal size over the memory of `x`; use `x.reshape(…)`. */
@@ -128,7 +128,7 @@ export class Device {
   }
 
   full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {
-    return this.tensor(toArray(dtype, new Array<number>(sizeOf(shape)).fill(value)), shape, { dtype });
+    return this.tensor(new Float64Array(sizeOf(shape)).fill(value), shape, { dtype });
   }
 
   zeros(shape: readonly number[], options?: { dtype?: DType }): Tensor {
@@ -204,11 +204,6 @@ export class Device {
   /** @internal Reads a tensor's bytes; use `tensor.data()`. */
   read(buffer: DeviceBuffer, bytes: number): Promise<ArrayBuffer> {
     return this.#executor.read(buffer, bytes);
-  }
-
-  /** @internal Replaces a tensor's values. */
-  write(tensor: Tensor, data: TensorData): void {
-    this.#executor.upload(tensor.buffer, data);
   }
 
   /** @internal The pool takes a buffer back. */

@@ -123,6 +123,15 @@ export abstract class Module {
     return { missing, unexpected };
   }
 
+  /**
+   * Stores the large matrices as f16 or f32; arithmetic stays f32. Before loading, it saves the memory that
+   * loading would take.
+   */
+  to({ dtype }: { dtype: 'f32' | 'f16' }): this {
+    for (const [, parameter] of this.namedParameters()) parameter.to(dtype);
+    return this;
+  }
+
   /** Frees the weights. */
   dispose(): void {
     for (const [, parameter] of this.namedParameters()) parameter.dispose();

@@ -41,6 +41,7 @@ export class Parameter {
   readonly isBuffer: boolean;
   readonly fileDType: 'f32' | 'i64';
   #value: Tensor | null = null;
+  #dtype: DType;
 
   constructor(device: Device, shape: readonly number[], options: ParameterOptions = {}) {
     this.device = device;
@@ -48,11 +49,27 @@ export class Parameter {
     this.layout = options.layout ?? 'same';
     this.isBuffer = options.isBuffer ?? false;
     this.fileDType = options.fileDType ?? 'f32';
+    this.#dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
     if (device.isMeta) this.value = device.empty(this.storedShape, this.dtype);
   }
 
+  /** How the value is stored on the device. */
   get dtype(): DType {
-    return this.fileDType === 'i64' ? 'i32' : 'f32';
+    return this.#dtype;
+  }
+
+  /**
+   * Stores the value as f16 or f32 from now on, if it is a matrix that kernels read as f16: the weight of a
+   * linear layer or 1×1 convolution whose sides divide by 4. Other parameters stay f32; together they are
+   * about a hundredth of a U-Net.
+   */
+  to(dtype: 'f32' | 'f16'): void {
+    const sides = this.storedShape.slice(-2);
+    const isMatrix =
+      this.size === sides[0] * sides[1] && this.layout !== 'same' && this.layout !== 'convTranspose';
+    if (!isMatrix || sides.some((side) => side % 4 !== 0) || this.#dtype === dtype) return;
+    this.#dtype = dtype;
+    if (this.#value) this.value = this.#value;
   }
 
   /** The shape on the device. */
@@ -75,17 +92,20 @@ export class Parameter {
     return this.#value;
   }
 
-  /** Takes ownership of a tensor, and frees the value it replaces. */
+  /** Takes ownership of a tensor, converts it to how the value is stored, and frees the one it replaces. */
   set value(tensor: Tensor) {
+    const stored = scope(() => tensor.to(this.#dtype)).keep();
     this.#value?.dispose();
-    this.#value = tensor.keep();
+    tensor.dispose();
+    this.#value = stored;
   }
 
   /** Sets the value from numbers in PyTorch's layout. */
   load(data: ArrayLike<number>): void {
     const axes = LAYOUTS[this.layout];
     this.value = scope(() => {
-      const given = this.device.tensor(data, this.shape, { dtype: this.dtype });
+      const dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
+      const given = this.device.tensor(data, this.shape, { dtype });
       return axes ? permute(given, axes) : given;
     });
   }
@@ -95,7 +115,7 @@ export class Parameter {
     const axes = LAYOUTS[this.layout];
     if (!axes) return (await this.value.data()) as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
     const inverse = axes.map((_, i) => axes.findIndex((axis) => axis === i));
-    using given = permute(this.value, inverse).keep();
+    using given = scope(() => permute(this.value.to('f32'), inverse)).keep();
     return (await given.data()) as Float32Array<ArrayBuffer>;
   }
 

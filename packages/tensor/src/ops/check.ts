@@ -39,3 +39,16 @@ export function resolveAxis(op: string, axis: number, rank: number): number {
   }
   return resolved;
 }
+
+/**
+ * How a weight is stored. Throws `dtype` unless it is f32, or f16 with sides that divide by 4, as the kernels
+ * that read f16 need.
+ */
+export function weightType(op: string, weight: Tensor): 'f32' | 'f16' {
+  const [k, n] = weight.shape.slice(-2);
+  if (weight.dtype === 'f32' || (weight.dtype === 'f16' && k % 4 === 0 && n % 4 === 0)) return weight.dtype;
+  throw new PaellaError(
+    'dtype',
+    `${op}: weight must be f32, or f16 of whole vec4s, got ${weight.toString()}`,
+  );
+}

@@ -11,7 +11,7 @@ import {
 } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
-import { checkDType, checkShape } from './check.js';
+import { checkDType, checkShape, weightType } from './check.js';
 import { cat } from './layout.js';
 
 export interface Conv2dOptions {
@@ -57,12 +57,14 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   if (pointwise && (force === undefined || force === 'matmul')) {
     const pixels = shape.batch * shape.height * shape.width;
     const matrix = { batch: 1, m: pixels, k: channels, n: outChannels };
-    device.run(planMatmul(matrix, { bias: !!bias }, device.capabilities), [x, weight, bias, null, out]);
+    const matmulOptions = { bias: !!bias, weight: weightType('conv2d', weight) };
+    device.run(planMatmul(matrix, matmulOptions, device.capabilities), [x, weight, bias, null, out]);
     return out;
   }
   if (force === 'matmul') {
     throw new PaellaError('argument', 'conv2d: only a dense 1×1 convolution of stride 1 is a matrix product');
   }
+  checkDType('conv2d', 'f32', { weight });
   const planOptions = { bias: !!bias, replicate: paddingMode === 'replicate', force };
   device.run(planConv2d(shape, planOptions, device.capabilities), [x, weight, bias, out]);
   return out;
@@ -167,8 +169,8 @@ function checkOperands(
   padding: number,
   groups: number,
 ): void {
-  checkDType(op, 'f32', operands);
   const { input, skip = input, weight, bias } = operands;
+  checkDType(op, 'f32', { input, skip, bias });
   const ranks = input.rank === 4 && skip.rank === 4 && weight.rank === 4;
   checkShape(ranks, op, 'expects images [b,h,w,c] and a weight [kh,kw,in,out]', operands);
   const [, , , outChannels] = weight.shape;

@@ -1,4 +1,12 @@
-import { type BinaryOp, type UnaryOp, planBinary, planBinaryBroadcast, planUnary } from '@paella/kernels';
+import {
+  type BinaryOp,
+  type UnaryOp,
+  planBinary,
+  planBinaryBroadcast,
+  planCast,
+  planUnary,
+} from '@paella/kernels';
+import type { DType } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, describe } from './check.js';
@@ -8,6 +16,22 @@ export function unary(op: UnaryOp, x: Tensor, alpha = 0, beta = 0): Tensor {
   checkDType(op, 'f32', { input: x });
   const out = x.device.empty(x.shape);
   x.device.run(planUnary(op, x.size, alpha, beta, x.device.capabilities), [x, out]);
+  return out;
+}
+
+/**
+ * The same values as f16, rounded to nearest, or as f32.
+ *
+ * @throws PaellaError `dtype` for any other conversion
+ */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x.device.view(x, x.shape);
+  const isFloat = (type: DType): type is 'f32' | 'f16' => type === 'f32' || type === 'f16';
+  if (!isFloat(dtype) || !isFloat(x.dtype)) {
+    throw new PaellaError('dtype', `cast: only between f32 and f16, not ${x.dtype} to ${dtype}`);
+  }
+  const out = x.device.empty(x.shape, dtype);
+  x.device.run(planCast(dtype, x.size, x.device.capabilities), [x, out]);
   return out;
 }
 

@@ -84,6 +84,7 @@ export function cat(tensors: readonly Tensor[], axis = -1): Tensor {
     x.rank === first.rank && x.shape.every((length, i) => i === at || length === first.shape[i]);
   checkShape(tensors.every(alike), 'cat', `shapes may differ only along axis ${at}`, operands);
   checkDType('cat', first.dtype, operands);
+  checkWords('cat', first);
   const total = tensors.reduce((sum, x) => sum + x.shape[at], 0);
   const shape = first.shape.map((length, i) => (i === at ? total : length));
   const { device } = first;
@@ -174,9 +175,18 @@ function gather(op: string, x: Tensor, view: CopyShape, shape = view.shape): Ten
   const folded = checkFold(op, view);
   const moves = folded.from.strides.some((stride, i) => stride !== folded.to.strides[i]);
   if (!moves && sizeOf(shape) === x.size) return reshape(x, shape);
+  checkWords(op, x);
   const out = x.device.empty(shape, x.dtype);
   if (out.size > 0) x.device.run(planCopy(view, {}, x.device.capabilities), [x, out]);
   return out;
+}
+
+/** Copies move whole words, and two f16 values share one. */
+function checkWords(op: string, x: Tensor): void {
+  if (x.dtype === 'f16') {
+    const fix = "Convert with to('f32') first.";
+    throw new PaellaError('dtype', `${op}: elements must be 32 bits wide, got ${x.toString()}`, { fix });
+  }
 }
 
 function checkFold(op: string, view: CopyShape): CopyShape {

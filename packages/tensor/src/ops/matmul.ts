@@ -1,6 +1,6 @@
 import { type Activation, type MatmulOptions, planMatmul } from '@paella/kernels';
 import type { Tensor } from '../tensor.js';
-import { checkDType, checkShape } from './check.js';
+import { checkDType, checkShape, weightType } from './check.js';
 
 /**
  * Matrix product over the last two dimensions. Leading dimensions must be equal, or absent from `b`, which
@@ -11,8 +11,8 @@ import { checkDType, checkShape } from './check.js';
  * @returns `[…,m,n]`
  */
 export function matmul(a: Tensor, b: Tensor, { force }: Pick<MatmulOptions, 'force'> = {}): Tensor {
-  checkDType('matmul', 'f32', { a, b });
   if (b.rank === 2) return linear(a, b, { force });
+  checkDType('matmul', 'f32', { a, b });
   const [m, k] = a.shape.slice(-2);
   const n = b.shape[b.rank - 1];
   const lead = a.shape.slice(0, -2);
@@ -40,13 +40,14 @@ export interface LinearOptions {
  * `activation(x·weight + bias) + residual` in one kernel.
  *
  * @param x `[…,k]`
- * @param weight `[k,n]`: the transpose of what PyTorch's Linear stores
+ * @param weight `[k,n]`, the transpose of what PyTorch's Linear stores; f16 if k and n divide by 4
  * @returns `[…,n]`
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   const { bias = null, activation, residual = null, force } = options;
   const operands = { input: x, weight, bias, residual };
-  checkDType('linear', 'f32', operands);
+  checkDType('linear', 'f32', { input: x, bias, residual });
+  const stored = weightType('linear', weight);
   const [k, n] = weight.shape;
   checkShape(weight.rank === 2 && x.shape[x.rank - 1] === k, 'linear', 'expects [...,k] × [k,n]', operands);
   checkShape(!bias || bias.size === n, 'linear', `expects ${n} biases`, operands);
@@ -55,7 +56,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   const out = x.device.empty([...x.shape.slice(0, -1), n]);
   const plan = planMatmul(
     { batch: 1, m, k, n },
-    { bias: !!bias, residual: !!residual, activation, force },
+    { bias: !!bias, residual: !!residual, activation, weight: stored, force },
     x.device.capabilities,
   );
   x.device.run(plan, [x, weight, bias, residual, out]);

@@ -8,7 +8,7 @@ import {
 import { PaellaError } from '../errors.js';
 import type { Rng } from '../random/rng.js';
 import type { Tensor } from '../tensor.js';
-import { checkDType, checkShape } from './check.js';
+import { checkDType, checkShape, weightType } from './check.js';
 import { linear } from './matmul.js';
 
 export interface MultinomialOptions {
@@ -43,7 +43,8 @@ export interface SampleLinearOptions {
 export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOptions = {}): Tensor {
   const { mode = 'multinomial', temperature = 1, rng, bias = null } = options;
   const operands = { input: h, weight, bias };
-  checkDType('sampleLinear', 'f32', operands);
+  checkDType('sampleLinear', 'f32', { input: h, bias });
+  const stored = weightType('sampleLinear', weight);
   const [channels, classes] = weight.shape;
   const fits =
     weight.rank === 2 && h.rank > 0 && h.shape[h.rank - 1] === channels && channels > 0 && classes > 0;
@@ -57,7 +58,7 @@ export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOpt
     return pick(logits, noise);
   }
   const shape = { rows: h.size / channels, channels, classes };
-  const plan = planSampleLinear(shape, noise, !!bias, h.device.capabilities);
+  const plan = planSampleLinear(shape, noise, { hasBias: !!bias, weight: stored }, h.device.capabilities);
   return run(plan, [h, weight, bias], lead);
 }
 
