@@ -6,6 +6,7 @@ import {
   PAELLA_V3,
   Paella,
   type PaellaConfig,
+  Pipeline,
   VQModel,
   type VQModelConfig,
   byt5Tokenize,
@@ -34,6 +35,27 @@ describe('Paella against PyTorch', () => {
       await expectGolden(unet.forward(tokens, r, { byt5, clip, clipImage }), golden, 'logits');
       await expectGolden(unet.forward(tokens, r, { byt5 }), golden, 'logits_byt5_only');
       unet.dispose();
+    }));
+
+  it('needs nothing of an adapter that WebGPU does not guarantee', () =>
+    scope(async () => {
+      const device = await Device.create({ baseline: true });
+      expect(device.info.limits.maxStorageBuffersPerShaderStage).toBe(8);
+      expect(device.info.limits.maxComputeInvocationsPerWorkgroup).toBe(256);
+      const unet = await tinyPaella(device);
+      const golden = await checkpoint('paella-tiny.golden.safetensors');
+      const [tokens, byt5] = await Promise.all(['tokens', 'byt5'].map((key) => input(device, golden, key)));
+      await expectGolden(
+        unet.forward(tokens, await floats(golden, 'r'), { byt5 }),
+        golden,
+        'logits_byt5_only',
+      );
+      // The embedded model's sizes choose the fast kernels, and its head samples.
+      const pipeline = await Pipeline.load('default', { device });
+      const { images } = await pipeline.generate('a red apple', { seed: 1, steps: 1 });
+      expect(images[0].width).toBe(64);
+      pipeline.dispose();
+      device.destroy();
     }));
 
   it('re-weights attention and takes several CLIP images', () =>

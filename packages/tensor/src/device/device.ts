@@ -16,6 +16,11 @@ export interface DeviceOptions {
    * an adapter's name, or `'meta'` for a device that computes shapes, memory and cost but no values.
    */
   adapter?: string;
+  /**
+   * Ask for no feature, and no limit above those that WebGPU guarantees everywhere: what runs on such a
+   * device runs on every one.
+   */
+  baseline?: boolean;
   /** What the meta device pretends to be: kernels are chosen by features and limits. */
   like?: DeviceInfo;
 }
@@ -80,22 +85,20 @@ export class Device {
    *
    * @throws PaellaError `no-adapter` if none fits the request; `doctor` of the command line says why
    */
-  static async create({ adapter = 'auto', like = META }: DeviceOptions = {}): Promise<Device> {
+  static async create({
+    adapter = 'auto',
+    baseline = false,
+    like = META,
+  }: DeviceOptions = {}): Promise<Device> {
     if (adapter === 'meta') return new Device(like, null);
     const { adapter: gpuAdapter, summary } = await openAdapter(adapter);
-    const limits: Record<string, number> = {};
-    // The limits are getters of the prototype, so a spread would miss them.
-    for (const name in gpuAdapter.limits) {
-      const value = gpuAdapter.limits[name as keyof GPUSupportedLimits];
-      if (typeof value === 'number') limits[name] = value;
-    }
-    const features = WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
+    const features = baseline ? [] : WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
     const gpu = await gpuAdapter.requestDevice({
-      requiredLimits: limits,
+      requiredLimits: baseline ? {} : limitsOf(gpuAdapter),
       requiredFeatures: features as GPUFeatureName[],
     });
     const { name, vendor, architecture, isSoftware } = summary;
-    return new Device({ name, vendor, architecture, isSoftware, features, limits }, gpu);
+    return new Device({ name, vendor, architecture, isSoftware, features, limits: limitsOf(gpu) }, gpu);
   }
 
   /**
@@ -268,6 +271,16 @@ export class Device {
     this.#none ??= this.#pool.acquire(16);
     return this.#none;
   }
+}
+
+/** As an object of its own: the limits are getters of a prototype, which a spread would miss. */
+function limitsOf({ limits }: GPUAdapter | GPUDevice): Record<string, number> {
+  const values: Record<string, number> = {};
+  for (const name in limits) {
+    const value = limits[name as keyof GPUSupportedLimits];
+    if (typeof value === 'number') values[name] = value;
+  }
+  return values;
 }
 
 function dtypeOf(data: ArrayLike<number>): DType {
