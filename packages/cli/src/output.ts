@@ -1,9 +1,10 @@
 /** What a command says: results on stdout, everything else on stderr. */
 import { PaellaError } from '@paella/tensor';
+import { isatty } from 'node:tty';
 import pc from 'picocolors';
 
 /** Colours for stderr, which may be a terminal where stdout is a pipe. */
-const color = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
+const color = pc.createColors(pc.isColorSupported && isatty(2));
 
 export interface Output {
   /** The result: one JSON object with `--json`, else `lines` as they are. */
