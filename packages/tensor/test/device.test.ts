@@ -182,6 +182,23 @@ describe('Device', () => {
     expect(() => device.empty([limit / 4 + 1])).toThrow(/needs .* MiB, .* allows .* MiB a buffer/);
   });
 
+  it('refuses a model that the adapter cannot hold, before loading any of it', async () => {
+    const small = await Device.create({ baseline: true });
+    const width = 2 ** 13;
+    const layer = new nn.Linear(width, width / 2 + 8, { device: small });
+    const state = {
+      keys: () => ['weight', 'bias'],
+      info: (key: string) => ({
+        shape: key === 'bias' ? [width / 2 + 8] : [width / 2 + 8, width],
+        dtype: 'f32' as const,
+      }),
+      get: () => Promise.reject(new Error('nothing should be read')),
+    };
+    await expect(layer.loadStateDict(state)).rejects.toThrow(/weight needs 129 MiB, .* allows 128 MiB/);
+    expect(small.stats().buffersCreated).toBe(0);
+    small.destroy();
+  });
+
   it('names the kernel that does not compile, and gives no result after it', async () => {
     const device = await Device.create();
     const broken = defineKernel(

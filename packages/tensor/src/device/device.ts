@@ -243,6 +243,11 @@ export class Device {
     Object.assign(this.#stats, emptyStats());
   }
 
+  /** The largest tensor that this adapter can hold. */
+  get maxTensorBytes(): number {
+    return Math.min(this.info.limits.maxStorageBufferBindingSize, this.info.limits.maxBufferSize);
+  }
+
   /** Gives the device back. Tensors on it cannot be used any more. */
   destroy(): void {
     this.#executor.destroy();
@@ -253,8 +258,7 @@ export class Device {
   }
 
   #acquire(bytes: number, shape: readonly number[]): DeviceBuffer {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.info.limits;
-    const allowed = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    const allowed = this.maxTensorBytes;
     if (bytes > allowed) {
       const mib = (n: number) => `${(n / 2 ** 20).toFixed(0)} MiB`;
       throw new PaellaError(

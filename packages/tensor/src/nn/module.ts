@@ -77,7 +77,8 @@ export abstract class Module {
    *
    * @param options.strict refuse unknown and missing keys; shapes must fit in any case
    * @returns the keys that were not used and not found (empty when strict)
-   * @throws PaellaError `state-dict` listing every key that does not fit, before anything is loaded
+   * @throws PaellaError `state-dict` listing every key that does not fit, `limits` if the adapter cannot hold
+   *   one of the parameters; both before anything is loaded
    */
   async loadStateDict(
     state: StateDict,
@@ -107,6 +108,7 @@ export abstract class Module {
         fix: 'Build the model with the configuration the checkpoint was made with; `paella inspect` shows it.',
       });
     }
+    this.#checkLimits(parameters);
     let window = 0;
     let done = 0;
     for (const [key, parameter] of parameters) {
@@ -121,6 +123,18 @@ export abstract class Module {
       onProgress?.(++done, parameters.size);
     }
     return { missing, unexpected };
+  }
+
+  #checkLimits(parameters: ReadonlyMap<string, Parameter>): void {
+    const allowed = this.device.maxTensorBytes;
+    for (const [key, { bytes }] of parameters) {
+      if (bytes <= allowed) continue;
+      const mib = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
+      const message = `${key} needs ${mib(bytes)}, ${this.device.info.name} allows ${mib(allowed)} a buffer`;
+      throw new PaellaError('limits', message, {
+        fix: "Use dtype 'f16', a smaller model or another adapter.",
+      });
+    }
   }
 
   /**

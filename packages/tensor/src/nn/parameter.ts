@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.js';
-import { type DType, sizeOf } from '../dtype.js';
+import { type DType, bytesOf, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import { permute } from '../ops/layout.js';
 import { scope } from '../scope.js';
@@ -80,6 +80,11 @@ export class Parameter {
 
   get size(): number {
     return sizeOf(this.shape);
+  }
+
+  /** What the value takes on the device. */
+  get bytes(): number {
+    return this.size * bytesOf(this.#dtype);
   }
 
   /** The tensor on the device, in {@link storedShape}. Throws `state-dict` before it has a value. */

@@ -110,8 +110,10 @@ export function halfFloatCheck(summary: AdapterSummary): Check {
   return {
     name: 'shader-f16',
     ok,
-    detail: ok ? `${summary.name} computes with 16-bit floats` : `${summary.name} stores 32-bit floats only`,
-    ...(!ok && { fix: 'Nothing to do: models run in f32, with twice the memory of f16' }),
+    detail: ok
+      ? `${summary.name} computes with 16-bit floats`
+      : `${summary.name} computes with 32-bit floats only`,
+    ...(!ok && { fix: 'Nothing to do: --dtype f16 holds weights in 16 bits without it' }),
   };
 }
 
