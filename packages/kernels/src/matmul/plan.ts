@@ -3,14 +3,15 @@ import { ACTIVATIONS, type Activation } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
 import naiveSource from './matmul_naive.wgsl';
 import tileSource from './matmul.wgsl';
 
 const tile = {
-  f32: defineKernel('matmul', linear, rank4, activation, weightF32, tileSource),
-  f16: defineKernel('matmul_f16', linear, rank4, activation, weightF16, tileSource),
+  f32: defineKernel('matmul', linear, activation, weightF32, rank4, tile8, tileSource),
+  f16: defineKernel('matmul_f16', linear, activation, weightF16, rank4, tile8, tileSource),
 };
 const naive = defineKernel('matmul_naive', linear, activation, naiveSource);
 

@@ -1,12 +1,12 @@
 // Draws classes from softmax((h·weight + bias)·scale) without storing the logits: pass 1 of two. One invocation
 // multiplies 8 rows with every chunks-th vec4 of classes and keeps the best score of each row.
 //
-// Layout   h [rows,c], weight [c,classes], bias [classes], row-major f32; weight may be
+// Layout   h (called a) [rows,c], weight [c,classes], bias [classes], row-major f32; weight may be
 //          f16; best [chunks,rows] of (score bits, class).
 // Needs    c and classes divisible by 4.
 // Cost     2·rows·c·classes FLOPs and half a threefry block and two logarithms a logit; writes 8·rows·chunks bytes.
 //
-// The register tile is that of matmul.wgsl, for the same reasons. Classes are dealt to chunks in turn, so that
+// The register tile is that of matmul.wgsl. Classes are dealt to chunks in turn, so that
 // invocations of neighbouring chunks read neighbouring weights.
 
 override WG: u32 = 64;
@@ -22,7 +22,6 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<storage, read> h: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> best: array<vec2u>;
 @group(1) @binding(0) var<uniform> params: Params;
@@ -46,38 +45,12 @@ fn main(
   let chunk = tile / row_tiles;
   let row = (tile % row_tiles) * 8u;
   if chunk >= params.chunks { return; }
-  let last = params.rows - 1u;
-  let i0 = row * params.c4;
-  let i1 = min(row + 1u, last) * params.c4;
-  let i2 = min(row + 2u, last) * params.c4;
-  let i3 = min(row + 3u, last) * params.c4;
-  let i4 = min(row + 4u, last) * params.c4;
-  let i5 = min(row + 5u, last) * params.c4;
-  let i6 = min(row + 6u, last) * params.c4;
-  let i7 = min(row + 7u, last) * params.c4;
   var found: array<Best, 8>;
   for (var r = 0u; r < 8u; r++) { found[r] = Best(LOWEST, 4u * chunk); }
   for (var column = chunk; column < params.classes4; column += params.chunks) {
-    var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();
-    var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
-    var j = column;
-    for (var k = 0u; k < params.c4; k++) {
-      let w0 = load_weight(j);
-      let w1 = load_weight(j + params.classes4);
-      let w2 = load_weight(j + 2u * params.classes4);
-      let w3 = load_weight(j + 3u * params.classes4);
-      j += 4u * params.classes4;
-      s0 = rank4(h[i0 + k], w0, w1, w2, w3, s0);
-      s1 = rank4(h[i1 + k], w0, w1, w2, w3, s1);
-      s2 = rank4(h[i2 + k], w0, w1, w2, w3, s2);
-      s3 = rank4(h[i3 + k], w0, w1, w2, w3, s3);
-      s4 = rank4(h[i4 + k], w0, w1, w2, w3, s4);
-      s5 = rank4(h[i5 + k], w0, w1, w2, w3, s5);
-      s6 = rank4(h[i6 + k], w0, w1, w2, w3, s6);
-      s7 = rank4(h[i7 + k], w0, w1, w2, w3, s7);
-    }
+    let t = tile8(0u, row, params.rows, params.c4, column, params.classes4);
     // A loop keeps the noise's code small: unrolled, it takes a software adapter seconds to compile.
-    var sums = array(s0, s1, s2, s3, s4, s5, s6, s7);
+    var sums = array(t.s0, t.s1, t.s2, t.s3, t.s4, t.s5, t.s6, t.s7);
     for (var r = 0u; r < 8u; r++) { found[r] = consider(row + r, column, sums[r], found[r]); }
   }
   for (var r = 0u; r < 8u && row + r < params.rows; r++) {
