@@ -8,6 +8,8 @@ interface Owned {
 interface Scope {
   readonly owned: Set<Owned>;
   readonly parent: Scope | null;
+  /** Its function is done, but a scope that began later is still open. */
+  ended: boolean;
 }
 
 let current: Scope | null = null;
@@ -33,7 +35,7 @@ export function disown(tensor: Owned): void {
  * @throws PaellaError `scope` if an async scope ends while one that began later is still open
  */
 export function scope<T>(fn: () => T): T {
-  const mine: Scope = { owned: new Set(), parent: current };
+  const mine: Scope = { owned: new Set(), parent: current, ended: false };
   current = mine;
   let result: T;
   try {
@@ -56,6 +58,7 @@ export function scope<T>(fn: () => T): T {
 
 function close<T>(mine: Scope, result: T): T {
   if (current !== mine) {
+    mine.ended = true;
     throw new PaellaError('scope', 'two async scopes overlap', {
       fix: 'Await one async scope (a generation, a training step) before starting the next.',
     });
@@ -63,6 +66,12 @@ function close<T>(mine: Scope, result: T): T {
   current = mine.parent;
   keepReachable(mine, result);
   for (const tensor of mine.owned) tensor.dispose();
+  // What an overlapping scope left behind goes now, so that the error was all the harm.
+  while (current?.ended) {
+    const left: Scope = current;
+    current = left.parent;
+    for (const tensor of left.owned) tensor.dispose();
+  }
   return result;
 }
 

@@ -67,9 +67,11 @@ describe('scope', () => {
 
   it('refuses async scopes that overlap', async () => {
     const device = await testDevice();
+    const { liveTensors } = device.memory();
     let open!: () => void;
     const gate = new Promise<void>((resolve) => (open = resolve));
     const first = scope(async () => {
+      device.ones([8]);
       await gate;
     });
     const second = scope(async () => {
@@ -79,6 +81,12 @@ describe('scope', () => {
     });
     await expect(first).rejects.toMatchObject({ code: 'scope' });
     await expect(second).resolves.toBeUndefined();
+    // Nothing is left of either, and no dead scope takes in what comes after.
+    expect(device.memory().liveTensors).toBe(liveTensors);
+    using after = device.ones([2]);
+    scope(() => device.ones([2]).dispose());
+    expect(after.isDisposed).toBe(false);
+    expect(device.memory().liveTensors).toBe(liveTensors + 1);
   });
 });
 
@@ -235,5 +243,7 @@ describe('Device', () => {
     );
     expect(() => x.add(device.empty([32], 'u32'))).toThrow(/must be f32, got u32 \[32\]/);
     await expect(x.item()).rejects.toThrow(/one element/);
+    const other = await Device.create({ adapter: 'meta' });
+    expect(() => x.add(other.empty([32]))).toThrow(/belongs to another device/);
   });
 });

@@ -15,40 +15,6 @@
 // compile.
 
 override WG: u32 = 64;
-// Whether there are k2 and v2.
-override HAS_EXTRA: bool = false;
-override HAS_BIAS: bool = false;
-override HAS_WEIGHTS: bool = false;
-
-// In vec4s.
-struct Params {
-  queries: u32,
-  keys: u32,
-  extra: u32,
-  heads: u32,
-  d4: u32,
-  scale: f32,
-  // In elements from one batch entry to the next.
-  weights_stride: u32,
-  // Start, stride of a row, stride of the batch.
-  q_view: vec3u,
-  k_view: vec3u,
-  v_view: vec3u,
-  k2_view: vec3u,
-  v2_view: vec3u,
-  // In elements, along batch, head, query and key.
-  bias_strides: vec4u,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> k2: array<vec4f>;
-@group(0) @binding(4) var<storage, read> v2: array<vec4f>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read> weights: array<f32>;
-@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
 
 const ROWS = 16u;
 const BLOCK = 64u;
@@ -110,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let head = group.y;
   let batch = group.z;
   let last_row = params.queries - 1u;
-  let d4 = params.d4;
+  let d4 = params.d; // T is a vec4f here
   let q_base = params.q_view.x + batch * params.q_view.z + head * d4;
 
   for (var i = local; i < 2u * ROWS; i += WG) { peaks[i] = LOWEST; }
@@ -244,5 +210,5 @@ fn store(batch: u32, row: u32, head: u32, column: u32, local_row: u32, sum: vec4
   if row >= params.queries { return; }
   let t = local_row * 4u;
   let total = (totals[t] + totals[t + 1u]) + (totals[t + 2u] + totals[t + 3u]);
-  out[((batch * params.queries + row) * params.heads + head) * params.d4 + column] = sum / total;
+  out[((batch * params.queries + row) * params.heads + head) * params.d + column] = sum / total;
 }

@@ -8,37 +8,6 @@
 //          than attention.wgsl, which decides where there is little to compute.
 
 override WG: u32 = 64;
-override HAS_EXTRA: bool = false;
-override HAS_BIAS: bool = false;
-override HAS_WEIGHTS: bool = false;
-
-struct Params {
-  queries: u32,
-  keys: u32,
-  extra: u32,
-  heads: u32,
-  d: u32,
-  scale: f32,
-  weights_stride: u32,
-  // Start, stride of a row, stride of the batch.
-  q_view: vec3u,
-  k_view: vec3u,
-  v_view: vec3u,
-  k2_view: vec3u,
-  v2_view: vec3u,
-  // Along batch, head, query and key.
-  bias_strides: vec4u,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<T>;
-@group(0) @binding(1) var<storage, read> k: array<T>;
-@group(0) @binding(2) var<storage, read> v: array<T>;
-@group(0) @binding(3) var<storage, read> k2: array<T>;
-@group(0) @binding(4) var<storage, read> v2: array<T>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read> weights: array<f32>;
-@group(0) @binding(7) var<storage, read_write> out: array<T>;
-@group(1) @binding(0) var<uniform> params: Params;
 
 fn at(view: vec3u, batch: u32, row: u32, head: u32) -> u32 {
   return view.x + batch * view.z + row * view.y + head * params.d;

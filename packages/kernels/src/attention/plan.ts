@@ -1,16 +1,19 @@
 import { type Capabilities, type Launch, defineKernel, launch } from '../kernel.js';
 import naiveSource from './attention_naive.wgsl';
 import blockSource from './attention.wgsl';
+import operands from './operands.wgsl';
 
-const blocks = defineKernel('attention', blockSource);
+const blocks = defineKernel('attention', 'alias T = vec4f;', operands, blockSource);
 const simple = defineKernel(
   'attention_simple',
   'alias T = vec4f; const MAX_D = 32; fn product(a: T, b: T) -> f32 { return dot(a, b); }',
+  operands,
   naiveSource,
 );
 const naive = defineKernel(
   'attention_naive',
   'alias T = f32; const MAX_D = 128; fn product(a: T, b: T) -> f32 { return a * b; }',
+  operands,
   naiveSource,
 );
 const kernels = { blocks, simple, naive };
@@ -88,7 +91,7 @@ export function planAttention(
       keys,
       extra,
       heads,
-      [variant === 'blocks' ? 'd4' : 'd']: headSize / lanes,
+      d: headSize / lanes,
       scale: options.scale,
       weights_stride: weightsStride ?? 0,
       ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, inLanes(view)])),

@@ -43,9 +43,10 @@ export class Condition {
     weights: readonly (ArrayLike<number> | undefined)[],
   ) {
     for (const [i, factors] of weights.entries()) {
-      if (factors && factors.length > lengths[i]) {
+      if (factors && !(factors.length <= lengths[i])) {
         const message = `${factors.length} attention weights for ${lengths[i]} condition tokens`;
-        throw new PaellaError('argument', message, { fix: 'Give at most one weight a condition token.' });
+        const fix = 'Give an array of at most one number a condition token.';
+        throw new PaellaError('argument', message, { fix });
       }
     }
     this.#device = device;

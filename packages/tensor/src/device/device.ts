@@ -160,7 +160,7 @@ export class Device {
       this.#warmUp.push(this.#executor.compile(launch));
       return;
     }
-    const buffers = operands.map((operand) => operand?.buffer ?? this.#unused());
+    const buffers = operands.map((operand) => (operand ? this.#bufferOf(operand) : this.#unused()));
     this.#executor.dispatch(launch, buffers);
   }
 
@@ -268,6 +268,15 @@ export class Device {
       );
     }
     return this.#pool.acquire(bytes);
+  }
+
+  #bufferOf(operand: Tensor): DeviceBuffer {
+    if (operand.device !== this) {
+      throw new PaellaError('argument', `the tensor ${operand.toString()} belongs to another device`, {
+        fix: 'Read its values with data() and make a tensor of them on this device.',
+      });
+    }
+    return operand.buffer;
   }
 
   /** WebGPU has no empty bindings: operands that are absent share one small buffer. */
