@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +17,7 @@ let browser: Browser;
 beforeAll(async () => {
   await promisify(execFile)(process.execPath, [`${web}build.mjs`]);
   server = createServer(sirv(`${web}dist`)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
   browser = await chromium.launch(await chromiumLaunchOptions());
 });
 
