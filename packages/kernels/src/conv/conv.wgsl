@@ -14,8 +14,6 @@
 
 override WG: u32 = 64;
 override HAS_BIAS: bool = false;
-override REPLICATE: bool = false;
-override TRANSPOSED: bool = false;
 
 struct Params {
   size: vec2u,
@@ -30,6 +28,9 @@ struct Params {
   pixel_tiles: u32,
   k4: u32,
   n4: u32,
+  // 1 or 0. No pipeline constants: they are asked once a tap, and one pipeline compiles once.
+  replicate: u32,
+  transposed: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -64,17 +65,17 @@ fn following(p: vec3u) -> vec3u {
 
 // The tile at the end may reach into images that do not exist: it reads the last one, and stores nothing.
 fn corner(p: vec3u, origin: vec2i) -> Corner {
-  let step = select(params.stride, 1u, TRANSPOSED);
+  let step = select(params.stride, 1u, params.transposed == 1u);
   let image = min(p.z, params.images - 1u) * params.size.x * params.size.y;
   return Corner(vec2i(p.xy * step) + origin, image);
 }
 
 // The clamped address serves both paddings: replication reads it, zero padding only stays in bounds.
 fn source(c: Corner, tap: vec2i) -> Source {
-  let wanted = select(c.at + tap, c.at - tap, TRANSPOSED);
+  let wanted = select(c.at + tap, c.at - tap, params.transposed == 1u);
   let at = clamp(wanted, vec2i(), vec2i(params.size) - 1);
   let index = (c.image + u32(at.y) * params.size.x + u32(at.x)) * params.k4;
-  return Source(index, REPLICATE || all(at == wanted));
+  return Source(index, params.replicate == 1u || all(at == wanted));
 }
 
 fn load(s: Source, k: u32) -> vec4f {
@@ -82,7 +83,7 @@ fn load(s: Source, k: u32) -> vec4f {
 }
 
 fn store(p: vec3u, phase: vec2u, column: u32, sum: vec4f, partner_sum: vec4f) {
-  let step = select(1u, params.stride, TRANSPOSED);
+  let step = select(1u, params.stride, params.transposed == 1u);
   let at = p.xy * step + phase;
   if p.z >= params.images || any(at >= params.out_size) { return; }
   let index = (p.z * params.out_size.y + at.y) * params.out_size.x + at.x;
@@ -108,7 +109,7 @@ fn main(
   var origin = vec2i(-i32(params.padding));
   var first_tap = vec2u();
   var tap_step = 1u;
-  if TRANSPOSED {
+  if params.transposed == 1u {
     phase = vec2u(group.z % params.stride, group.z / params.stride);
     origin = vec2i((phase + params.padding) / params.stride);
     first_tap = (phase + params.padding) % params.stride;

@@ -82,7 +82,6 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
   const out = convOutputSize(shape);
   const pixels = batch * out.height * out.width;
   const cost = convCost(shape, pixels, channels / groups, bias);
-  const constants = { WG, HAS_BIAS: bias, REPLICATE: replicate };
   const sizes = {
     size: [shape.width, shape.height],
     out_size: [out.width, out.height],
@@ -92,15 +91,21 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
   };
   if (force === 'tile') {
     return launch(tile, {
-      constants: { ...constants, TRANSPOSED: false },
-      params: { ...sizes, grid: sizes.out_size, ...tileParams(shape, pixels) },
+      constants: { WG, HAS_BIAS: bias },
+      params: {
+        ...sizes,
+        grid: sizes.out_size,
+        ...tileParams(shape, pixels),
+        replicate: Number(replicate),
+        transposed: 0,
+      },
       workgroups: linearGrid(tiles(pixels, outChannels), WG, caps),
       cost,
     });
   }
   const outputs = pixels * outChannels;
   return launch(naive, {
-    constants,
+    constants: { WG, HAS_BIAS: bias, REPLICATE: replicate },
     params: {
       ...sizes,
       channels,
@@ -150,7 +155,7 @@ function planSliding(
   const out = convOutputSize(shape);
   const strips = batch * out.height * Math.ceil(out.width / 4);
   return launch(kernel, {
-    constants: { WG, HAS_BIAS: bias, REPLICATE: replicate },
+    constants: { WG, HAS_BIAS: bias },
     params: {
       size: [width, height],
       out_size: [out.width, out.height],
@@ -159,6 +164,7 @@ function planSliding(
       channels4: outChannels / 4,
       ...range,
       images: batch,
+      replicate: Number(replicate),
     },
     workgroups: linearGrid(strips * range.count4, WG, caps),
     // Both kinds read each of their inputs and weights once: half a skip convolution has half the outputs, and
@@ -200,8 +206,8 @@ export function planConvTranspose2d(
   const pixels = batch * grid[0] * grid[1];
   const [x, y] = linearGrid(tiles(pixels, outChannels), WG, caps);
   return launch(tile, {
-    constants: { WG, HAS_BIAS: bias, REPLICATE: false, TRANSPOSED: true },
-    params: { ...sizes, grid, ...tileParams(shape, pixels) },
+    constants: { WG, HAS_BIAS: bias },
+    params: { ...sizes, grid, ...tileParams(shape, pixels), replicate: 0, transposed: 1 },
     workgroups: [x, y, stride * stride],
     cost,
   });

@@ -7,7 +7,6 @@
 
 override WG: u32 = 64;
 override HAS_BIAS: bool = false;
-override REPLICATE: bool = false;
 
 // Vectors of a width and a height are in that order.
 struct Params {
@@ -20,11 +19,13 @@ struct Params {
   first4: u32,
   count4: u32,
   images: u32,
+  // 1: pixels outside are those on the edge, 0: they are zero.
+  replicate: u32,
 }
 
 fn value(row: u32, column: i32, channel: u32) -> Value {
   let at = clamp(column, 0, i32(params.size.x) - 1);
-  return pixel_value(row + u32(at), channel, REPLICATE || at == column);
+  return pixel_value(row + u32(at), channel, params.replicate == 1u || at == column);
 }
 
 fn store(row: u32, column: u32, channel: u32, sum: vec4f) {
@@ -55,7 +56,7 @@ fn main(
   for (var ky = 0u; ky < params.kernel.y; ky++) {
     let wanted = top + i32(ky);
     let y = clamp(wanted, 0, i32(params.size.y) - 1);
-    if !REPLICATE && y != wanted { continue; }
+    if params.replicate == 0u && y != wanted { continue; }
     let row = (image * params.size.y + u32(y)) * params.size.x;
     var v0 = value(row, left, channel);
     var v1 = value(row, left + 1, channel);

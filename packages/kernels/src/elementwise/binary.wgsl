@@ -4,11 +4,13 @@
 // Cost     12 bytes an element, 8 with a number.
 
 override WG: u32 = 64;
-override OP: u32 = 0;
-override SCALAR: bool = false;
 
 struct Params {
   vec4s: u32,
+  // Of combine.wgsl: a number and not a constant, so that all of them are one pipeline.
+  op: u32,
+  // 1: b is the number.
+  has_scalar: u32,
   scalar: f32,
 }
 
@@ -26,6 +28,6 @@ fn main(
   let i = linear_index(group, groups, local, WG);
   if i >= params.vec4s { return; }
   var y = vec4f(params.scalar);
-  if !SCALAR { y = b[i]; }
-  out[i] = combine(OP, a[i], y);
+  if params.has_scalar == 0u { y = b[i]; }
+  out[i] = combine(params.op, a[i], y);
 }

@@ -63,8 +63,8 @@ export function planUnary(
 export function planBinary(op: BinaryOp, size: number, scalar: number | null, caps: Capabilities): Launch {
   const vec4s = Math.ceil(size / 4);
   return launch(binary, {
-    constants: { WG, OP: BINARY[op], SCALAR: scalar !== null },
-    params: { vec4s, scalar: scalar ?? 0 },
+    constants: { WG },
+    params: { vec4s, op: BINARY[op], has_scalar: Number(scalar !== null), scalar: scalar ?? 0 },
     workgroups: linearGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (scalar === null ? 12 : 8) * size },
   });
@@ -84,8 +84,8 @@ export function planBinaryBroadcast(
 ): Launch {
   const size = shape.reduce((product, length) => product * length, 1);
   return launch(binaryBroadcast, {
-    constants: { WG, OP: BINARY[op] },
-    params: { shape, a_strides: strides.a, b_strides: strides.b, size },
+    constants: { WG },
+    params: { shape, a_strides: strides.a, b_strides: strides.b, size, op: BINARY[op] },
     workgroups: linearGrid(size, WG, caps),
     cost: { flops: size, bytes: 12 * size },
   });

@@ -6,9 +6,6 @@
 // Cost     2·m·k·n FLOPs; an invocation computes one tile (shared/tile8.wgsl).
 
 override WG: u32 = 64;
-override HAS_BIAS: bool = false;
-override HAS_RESIDUAL: bool = false;
-override ACTIVATION: u32 = 0;
 
 struct Params {
   m: u32,
@@ -17,6 +14,9 @@ struct Params {
   // In vec4s from one batch entry to the next; 0 where an operand is shared by all.
   a_stride: u32,
   b_stride: u32,
+  // What follows the product: 1 adds the bias, 2 the residual, and the rest counts activations in fours. It is no
+  // pipeline constant: one pipeline for all epilogues compiles once, and the branches are uniform.
+  epilogue: u32,
 }
 
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
@@ -25,12 +25,11 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 fn store(batch: u32, row: u32, column: u32, sum: vec4f) {
-  if row >= params.m { return; }
   let index = (batch * params.m + row) * params.n4 + column;
   var y = sum;
-  if HAS_BIAS { y += bias[column]; }
-  y = activate(ACTIVATION, y);
-  if HAS_RESIDUAL { y += residual[index]; }
+  if (params.epilogue & 1u) != 0u { y += bias[column]; }
+  y = activate(params.epilogue >> 2u, y);
+  if (params.epilogue & 2u) != 0u { y += residual[index]; }
   out[index] = y;
 }
 
@@ -49,12 +48,7 @@ fn main(
   let batch = group.z;
   let first = batch * params.b_stride + column;
   let t = tile8(batch * params.a_stride, row, params.m, params.k4, first, params.n4);
-  store(batch, row, column, t.s0);
-  store(batch, row + 1u, column, t.s1);
-  store(batch, row + 2u, column, t.s2);
-  store(batch, row + 3u, column, t.s3);
-  store(batch, row + 4u, column, t.s4);
-  store(batch, row + 5u, column, t.s5);
-  store(batch, row + 6u, column, t.s6);
-  store(batch, row + 7u, column, t.s7);
+  // A loop keeps the epilogue's code small: unrolled, it takes as long to compile as the product.
+  var sums = array(t.s0, t.s1, t.s2, t.s3, t.s4, t.s5, t.s6, t.s7);
+  for (var r = 0u; r < 8u && row + r < params.m; r++) { store(batch, row + r, column, sums[r]); }
 }

@@ -5,9 +5,6 @@
 // Cost     2·m·k·n FLOPs, two loads an FMA.
 
 override WG: u32 = 64;
-override HAS_BIAS: bool = false;
-override HAS_RESIDUAL: bool = false;
-override ACTIVATION: u32 = 0;
 
 struct Params {
   m: u32,
@@ -16,6 +13,8 @@ struct Params {
   // In elements from one batch entry to the next; 0 where an operand is shared by all.
   a_stride: u32,
   b_stride: u32,
+  // As in matmul.wgsl.
+  epilogue: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -43,8 +42,8 @@ fn main(
     sum = fma(a[i + k], b[j + k * params.n], sum);
   }
   let index = batch * params.m * params.n + element;
-  if HAS_BIAS { sum += bias[column]; }
-  sum = activate(ACTIVATION, vec4f(sum)).x;
-  if HAS_RESIDUAL { sum += residual[index]; }
+  if (params.epilogue & 1u) != 0u { sum += bias[column]; }
+  sum = activate(params.epilogue >> 2u, vec4f(sum)).x;
+  if (params.epilogue & 2u) != 0u { sum += residual[index]; }
   out[index] = sum;
 }

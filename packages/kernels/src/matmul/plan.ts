@@ -44,20 +44,17 @@ export function planMatmul(shape: MatmulShape, options: MatmulOptions, caps: Cap
   const workgroup = 64;
   const invocations = variant === 'tile' ? (Math.ceil(m / 8) * n) / 4 : m * n;
   const [x, y] = linearGrid(invocations, workgroup, caps);
-  const strides = {
+  const epilogue = Number(bias) + 2 * Number(residual) + 4 * ACTIVATIONS[kind];
+  const shared = {
     a_stride: shape.sharedA ? 0 : (m * k) / lanes,
     b_stride: shape.sharedB ? 0 : (k * n) / lanes,
+    epilogue,
   };
   const weights = (shape.sharedB ? 1 : batch) * k * n;
   const others = (shape.sharedA ? 1 : batch) * m * k + (residual ? 2 : 1) * batch * m * n + (bias ? n : 0);
   return launch(variant === 'tile' ? tile[weight] : naive, {
-    constants: {
-      WG: workgroup,
-      HAS_BIAS: bias,
-      HAS_RESIDUAL: residual,
-      ACTIVATION: ACTIVATIONS[kind],
-    },
-    params: variant === 'tile' ? { m, k4: k / 4, n4: n / 4, ...strides } : { m, k, n, ...strides },
+    constants: { WG: workgroup },
+    params: variant === 'tile' ? { m, k4: k / 4, n4: n / 4, ...shared } : { m, k, n, ...shared },
     workgroups: [x, y, batch],
     cost: { flops: 2 * batch * m * k * n, bytes: 4 * others + (weight === 'f16' ? 2 : 4) * weights },
   });
