@@ -131,18 +131,25 @@ const suites = {
 
   /** What one guided step of the released model would take: counted on the meta device, not run. */
   async v3() {
-    const device = await Device.create({ adapter: 'meta' });
-    const unet = new Paella(PAELLA_V3, { device });
-    const weightBytes = device.memory().liveBytes;
-    const byt5 = (/** @type {number} */ length) => ({ byt5: device.empty([1, length, PAELLA_V3.byt5_embd]) });
-    const condition = unet.prepare([byt5(64), byt5(1)]);
-    device.resetStats();
-    device.resetPeak();
-    scope(() => void unet.features(device.empty([2, 64, 64], 'u32'), 0.5, condition));
-    const { dispatches, pipelines, flops } = device.stats();
-    const { peakBytes } = device.memory();
-    const cost = { dispatches, pipelines, gflopsTotal: flops / 1e9, weightBytes, peakBytes };
-    return [{ name: 'PAELLA_V3, 64×64 tokens, guided', ...cost }];
+    const rows = [];
+    for (const dtype of /** @type {const} */ (['f32', 'f16'])) {
+      const device = await Device.create({ adapter: 'meta' });
+      const unet = new Paella(PAELLA_V3, { device }).to({ dtype });
+      const weightBytes = device.memory().liveBytes;
+      const byt5 = (/** @type {number} */ length) => ({
+        byt5: device.empty([1, length, PAELLA_V3.byt5_embd]),
+      });
+      const condition = unet.prepare([byt5(64), byt5(1)]);
+      device.trim();
+      device.resetStats();
+      device.resetPeak();
+      scope(() => void unet.features(device.empty([2, 64, 64], 'u32'), 0.5, condition));
+      const { dispatches, pipelines, flops } = device.stats();
+      const { peakBytes } = device.memory();
+      const cost = { dispatches, pipelines, gflopsTotal: flops / 1e9, weightBytes, peakBytes };
+      rows.push({ name: `PAELLA_V3, 64×64 tokens, guided, ${dtype}`, ...cost });
+    }
+    return rows;
   },
 };
 

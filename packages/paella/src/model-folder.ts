@@ -95,7 +95,7 @@ export interface ModelFolder {
   text(file: string): Promise<string>;
 }
 
-/** The model that comes with the package. The expression is one that bundlers recognise. */
+/** The model that comes with the package: a folder beside the code, which has to travel with a bundle. */
 const defaultModel = (): URL => new URL('../models/default/', import.meta.url);
 
 /**

@@ -112,22 +112,30 @@ export class Tensor {
     return this.#storage;
   }
 
-  // Elementwise, with NumPy's broadcasting.
+  // Elementwise functions of two operands: another tensor, with NumPy's broadcasting, or a number. All of
+  // them throw `shape` where the shapes do not broadcast, and `dtype` for anything but f32.
+
+  /** `this + other` */
   add(other: Tensor | number): Tensor {
     return elementwise.binary('add', this, other);
   }
+  /** `this − other` */
   sub(other: Tensor | number): Tensor {
     return elementwise.binary('sub', this, other);
   }
+  /** `this · other`, element by element */
   mul(other: Tensor | number): Tensor {
     return elementwise.binary('mul', this, other);
   }
+  /** `this / other` */
   div(other: Tensor | number): Tensor {
     return elementwise.binary('div', this, other);
   }
+  /** The larger of the two. */
   maximum(other: Tensor | number): Tensor {
     return elementwise.binary('maximum', this, other);
   }
+  /** The smaller of the two. */
   minimum(other: Tensor | number): Tensor {
     return elementwise.binary('minimum', this, other);
   }
@@ -135,6 +143,9 @@ export class Tensor {
   pow(other: Tensor | number): Tensor {
     return elementwise.binary('pow', this, other);
   }
+
+  // Elementwise functions of f32 tensors.
+
   neg(): Tensor {
     return elementwise.unary('neg', this);
   }
@@ -144,6 +155,7 @@ export class Tensor {
   exp(): Tensor {
     return elementwise.unary('exp', this);
   }
+  /** Natural logarithm. */
   log(): Tensor {
     return elementwise.unary('log', this);
   }
@@ -169,9 +181,11 @@ export class Tensor {
   relu(): Tensor {
     return elementwise.unary('relu', this);
   }
+  /** `x` where positive, else `negativeSlope · x`. */
   leakyRelu(negativeSlope = 0.01): Tensor {
     return elementwise.unary('leaky_relu', this, negativeSlope);
   }
+  /** `x · sigmoid(x)` */
   silu(): Tensor {
     return elementwise.unary('silu', this);
   }
@@ -179,6 +193,7 @@ export class Tensor {
   gelu({ approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
     return elementwise.unary(approximate === 'tanh' ? 'gelu_tanh' : 'gelu', this);
   }
+  /** Limits to `[min, max]`. */
   clamp(min: number, max: number): Tensor {
     return elementwise.unary('clamp', this, min, max);
   }
@@ -188,7 +203,8 @@ export class Tensor {
     return elementwise.cast(this, dtype);
   }
 
-  // Reductions over one axis, several, or all of them.
+  // Reductions over one axis, several, or all of them; `keepdim` leaves the reduced axes with length 1.
+
   sum(axis?: number | readonly number[], options?: reduce.ReduceOptions): Tensor {
     return reduce.reduce('sum', this, axis, options);
   }
@@ -205,9 +221,11 @@ export class Tensor {
   argmax(axis = -1): Tensor {
     return reduce.argmax(this, axis);
   }
+  /** `exp(x) / Σ exp(x)` along an axis. */
   softmax(axis = -1): Tensor {
     return softmax(this, axis);
   }
+  /** `x − log Σ exp(x)` along an axis. */
   logSoftmax(axis = -1): Tensor {
     return logSoftmax(this, axis);
   }
@@ -221,9 +239,11 @@ export class Tensor {
   reshape(shape: readonly number[]): Tensor {
     return layout.reshape(this, shape);
   }
+  /** Reorders the dimensions, as a copy: dimension i of the result is dimension `axes[i]`. */
   permute(axes: readonly number[]): Tensor {
     return layout.permute(this, axes);
   }
+  /** Swaps two dimensions, the last two by default, as a copy. */
   transpose(a = -2, b = -1): Tensor {
     return layout.transpose(this, a, b);
   }
