@@ -4,6 +4,7 @@ export * from './conv/plan.js';
 export * from './elementwise/plan.js';
 export * from './embedding/plan.js';
 export * from './layout/plan.js';
+export * from './loss/plan.js';
 export * from './matmul/plan.js';
 export * from './norm/plan.js';
 export * from './random/plan.js';

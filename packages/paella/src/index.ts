@@ -8,7 +8,7 @@ export {
   type InferredPriorConfig,
 } from './inspect.js';
 export { openModelFolder, type ModelCard, type ModelFolder } from './model-folder.js';
-export { addNoise } from './noise.js';
+export { addNoise, lossWeight } from './noise.js';
 export {
   Pipeline,
   type GenerateOptions,

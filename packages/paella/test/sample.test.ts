@@ -1,6 +1,6 @@
 import { Device, PaellaError, Rng, type Stats, type Tensor, ops, scope } from '@paella/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Paella, type PaellaConfig, type SampleOptions, sample } from '../src/index.js';
+import { Paella, type PaellaConfig, type SampleOptions, lossWeight, sample } from '../src/index.js';
 import { checkpoint, json, testDevice } from './helpers.js';
 
 let device: Device;
@@ -23,6 +23,17 @@ const run = (options: Partial<SampleOptions> & { seed?: number } = {}): Promise<
     const tokens = await sample(unet, cond, { shape: [1, 8, 8], rng, uncond, steps: 4, ...options });
     return Array.from(await tokens.data());
   });
+
+describe('lossWeight', () => {
+  it('counts kept tokens the less, the less noise there is', () =>
+    scope(async () => {
+      const mask = device.tensor(Uint32Array.from([1, 0, 0, 1]), [2, 1, 2]);
+      const weights = lossWeight(device.tensor([0.2, 1]), mask);
+      expect(weights.shape).toEqual([2, 1, 2]);
+      const values = await weights.data();
+      [1, 0.3 + 0.7 * 0.2, 1, 1].forEach((expected, i) => expect(values[i]).toBeCloseTo(expected, 6));
+    }));
+});
 
 describe('sample', () => {
   it('gives equal tokens for equal seeds, and others for others', async () => {

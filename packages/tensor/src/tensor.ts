@@ -198,7 +198,7 @@ export class Tensor {
     return elementwise.unary('clamp', this, min, max);
   }
 
-  /** The same values in another type. Only between f32 and f16. */
+  /** The same values in another type: f32 and f16 into each other, u32 into f32. */
   to(dtype: DType): Tensor {
     return elementwise.cast(this, dtype);
   }

@@ -43,30 +43,30 @@ describe('against PyTorch', () => {
   };
   const forces = [undefined, 'naive'] as const;
 
-  it.each(
+  it.for(
     Object.entries(convolutions).flatMap(([name, options]) =>
       forces.map((force) => ({ name, options, force })),
     ),
-  )('$name, kernel $force', async ({ name, options, force }) => {
+  )('$name, kernel $force', async ({ name, options, force }, context) => {
     const x = upload(device, image(`${name}/input`));
     const weight = upload(device, permuted(cases.get(`${name}/weight`), OIHW_TO_HWIO));
     const bias = biasOf(`${name}/bias`);
     const out = cases.has(`${name}/skip`)
       ? skipConv2d(x, upload(device, image(`${name}/skip`)), weight, { bias, padding: 1, force })
       : conv2d(x, weight, { ...options, bias, force });
-    await expectClose(out, image(`${name}/output`));
+    await expectClose(out, image(`${name}/output`), { context });
   });
 
-  it.each([
+  it.for([
     { name: 'conv_transpose2d_2x2_s2', padding: 0, force: undefined },
     { name: 'conv_transpose2d_2x2_s2', padding: 0, force: 'naive' as const },
     { name: 'conv_transpose2d_4x4_s2_p1', padding: 1, force: undefined },
     { name: 'conv_transpose2d_4x4_s2_p1', padding: 1, force: 'naive' as const },
-  ])('$name, kernel $force', async ({ name, padding, force }) => {
+  ])('$name, kernel $force', async ({ name, padding, force }, context) => {
     const weight = upload(device, permuted(cases.get(`${name}/weight`), IOHW_TO_HWIO));
     const x = upload(device, image(`${name}/input`));
     const out = convTranspose2d(x, weight, { bias: biasOf(`${name}/bias`), stride: 2, padding, force });
-    await expectClose(out, image(`${name}/output`));
+    await expectClose(out, image(`${name}/output`), { context });
   });
 });
 

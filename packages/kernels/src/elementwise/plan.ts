@@ -6,18 +6,25 @@ import sincos from '../shared/sincos.wgsl';
 import broadcastSource from './binary_broadcast.wgsl';
 import binarySource from './binary.wgsl';
 import combine from './combine.wgsl';
-import toF16Source from './to_f16.wgsl';
-import toF32Source from './to_f32.wgsl';
+import f16ToF32 from './f16_to_f32.wgsl';
+import f32ToF16 from './f32_to_f16.wgsl';
+import u32ToF32 from './u32_to_f32.wgsl';
 import unarySource from './unary.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
 
-const cast = {
-  f16: defineKernel('to_f16', linear, toF16Source),
-  f32: defineKernel('to_f32', linear, toF32Source),
+const casts = {
+  'f32 f16': defineKernel('f32_to_f16', linear, f32ToF16),
+  'f16 f32': defineKernel('f16_to_f32', linear, f16ToF32),
+  'u32 f32': defineKernel('u32_to_f32', linear, u32ToF32),
 };
+
+/** A conversion that there is a kernel for: from, to. */
+export type Cast = keyof typeof casts;
+
+export const canCast = (conversion: string): conversion is Cast => conversion in casts;
 
 /** Numbers of the functions in `unary.wgsl`. */
 const UNARY = {
@@ -91,13 +98,13 @@ export function planBinaryBroadcast(
   });
 }
 
-/** Operands: x, out. Converts from the other of the two types. */
-export function planCast(to: 'f32' | 'f16', size: number, caps: Capabilities): Launch {
+/** Operands: x, out. */
+export function planCast(conversion: Cast, size: number, caps: Capabilities): Launch {
   const vec4s = Math.ceil(size / 4);
-  return launch(cast[to], {
+  return launch(casts[conversion], {
     constants: { WG },
     params: { vec4s },
     workgroups: linearGrid(vec4s, WG, caps),
-    cost: { flops: size, bytes: 6 * size },
+    cost: { flops: size, bytes: (conversion === 'u32 f32' ? 8 : 6) * size },
   });
 }

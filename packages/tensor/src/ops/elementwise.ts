@@ -1,6 +1,7 @@
 import {
   type BinaryOp,
   type UnaryOp,
+  canCast,
   planBinary,
   planBinaryBroadcast,
   planCast,
@@ -20,18 +21,21 @@ export function unary(op: UnaryOp, x: Tensor, alpha = 0, beta = 0): Tensor {
 }
 
 /**
- * The same values as f16, rounded to nearest, or as f32.
+ * The same values in another type: f32 and f16 into each other (rounded to nearest), u32 into f32.
  *
  * @throws PaellaError `dtype` for any other conversion
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x.device.view(x, x.shape);
-  const isFloat = (type: DType): type is 'f32' | 'f16' => type === 'f32' || type === 'f16';
-  if (!isFloat(dtype) || !isFloat(x.dtype)) {
-    throw new PaellaError('dtype', `cast: only between f32 and f16, not ${x.dtype} to ${dtype}`);
+  const conversion = `${x.dtype} ${dtype}`;
+  if (!canCast(conversion)) {
+    throw new PaellaError(
+      'dtype',
+      `cast: from f32 to f16, f16 to f32 or u32 to f32, not ${x.dtype} to ${dtype}`,
+    );
   }
   const out = x.device.empty(x.shape, dtype);
-  x.device.run(planCast(dtype, x.size, x.device.capabilities), [x, out]);
+  x.device.run(planCast(conversion, x.size, x.device.capabilities), [x, out]);
   return out;
 }
 

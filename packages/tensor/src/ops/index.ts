@@ -3,6 +3,7 @@ export * from './conv.js';
 export * from './elementwise.js';
 export * from './embedding.js';
 export * from './layout.js';
+export * from './loss.js';
 export * from './matmul.js';
 export * from './noise.js';
 export * from './norm.js';

@@ -1,0 +1,26 @@
+// u32 → f32, rounded to nearest, four elements an invocation.
+//
+// Layout   any shape; buffers are padded to whole vec4s.
+// Cost     8 bytes an element.
+
+override WG: u32 = 64;
+
+struct Params {
+  vec4s: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4u>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = linear_index(group, groups, local, WG);
+  if i < params.vec4s {
+    out[i] = vec4f(x[i]);
+  }
+}
