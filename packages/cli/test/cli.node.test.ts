@@ -220,14 +220,17 @@ describe('generate', () => {
     expect([sheet.width, sheet.height]).toEqual([2 * 32 + 3 * 4, 48 + 2 * 4]);
   });
 
-  it.skipIf(process.platform === 'win32')('stops on Ctrl-C and leaves no file', async () => {
-    const args = ['generate', 'a red apple', '--steps', '1000', '--out', 'a.png', '--animate', 'a.gif'];
-    const stop = (kill: () => void): void => void setTimeout(kill, 4000); // somewhere among the steps
-    const { code, stdout, stderr } = await paella(args, stop);
-    expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    expect(stderr).toContain('stopped');
-    expect(await readdir(folder)).toEqual([]);
-  });
+  it.skipIf(process.platform === 'win32')(
+    'stops on Ctrl-C and leaves no file (Windows has no SIGINT to send)',
+    async () => {
+      const args = ['generate', 'a red apple', '--steps', '1000', '--out', 'a.png', '--animate', 'a.gif'];
+      const stop = (kill: () => void): void => void setTimeout(kill, 4000); // somewhere among the steps
+      const { code, stdout, stderr } = await paella(args, stop);
+      expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+      expect(stderr).toContain('stopped');
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
 });
 
 describe('encode, decode and reconstruct', () => {

@@ -14,103 +14,109 @@ const unpacked = ['libvk_swiftshader.so', 'libvulkan.so.1', 'vk_swiftshader_icd.
 const computing = /^paella: no GPU found, computing on the processor with .*\n$/;
 let cache: string;
 
-describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('adapters in a new process', () => {
-  beforeAll(async () => {
-    await build({
-      entryPoints: [fileURLToPath(new URL('../src/platform/node.ts', import.meta.url))],
-      outfile: fileURLToPath(library),
-      bundle: true,
-      packages: 'external',
-      format: 'esm',
-      platform: 'node',
+describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
+  'adapters in a new process (SwiftShader: Linux x64)',
+  () => {
+    beforeAll(async () => {
+      await build({
+        entryPoints: [fileURLToPath(new URL('../src/platform/node.ts', import.meta.url))],
+        outfile: fileURLToPath(library),
+        bundle: true,
+        packages: 'external',
+        format: 'esm',
+        platform: 'node',
+      });
     });
-  });
-  beforeEach(() => {
-    cache = mkdtempSync(join(work, 'cache-'));
-  });
-  afterAll(() => rmSync(work, { recursive: true, force: true }));
+    beforeEach(() => {
+      cache = mkdtempSync(join(work, 'cache-'));
+    });
+    afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-  it('unpacks SwiftShader once when four processes start together', async () => {
-    const runs = await Promise.all([1, 2, 3, 4].map(() => run(openAndCompute('swiftshader'))));
-    for (const { code, stdout, stderr } of runs) {
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(JSON.parse(stdout)).toMatchObject([{ name: /SwiftShader/, isSoftware: true, doubled: 42 }]);
-    }
-    expect(readdirSync(cache)).toEqual(['swiftshader-143.0.4']);
-    expect(readdirSync(join(cache, 'swiftshader-143.0.4')).sort()).toEqual(unpacked);
-  });
+    it('unpacks SwiftShader once when four processes start together', async () => {
+      const runs = await Promise.all([1, 2, 3, 4].map(() => run(openAndCompute('swiftshader'))));
+      for (const { code, stdout, stderr } of runs) {
+        expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+        expect(JSON.parse(stdout)).toMatchObject([{ name: /SwiftShader/, isSoftware: true, doubled: 42 }]);
+      }
+      expect(readdirSync(cache)).toEqual(['swiftshader-143.0.4']);
+      expect(readdirSync(join(cache, 'swiftshader-143.0.4')).sort()).toEqual(unpacked);
+    });
 
-  it('repairs a cache that lost a file, and leaves none behind', async () => {
-    await run(openAndCompute('swiftshader'));
-    rmSync(join(cache, 'swiftshader-143.0.4', 'libvk_swiftshader.so'));
-    expect(await run(openAndCompute('swiftshader'))).toMatchObject({ code: 0, stderr: '' });
-    expect(readdirSync(cache)).toEqual(['swiftshader-143.0.4']);
-    expect(readdirSync(join(cache, 'swiftshader-143.0.4')).sort()).toEqual(unpacked);
-  });
+    it('repairs a cache that lost a file, and leaves none behind', async () => {
+      await run(openAndCompute('swiftshader'));
+      rmSync(join(cache, 'swiftshader-143.0.4', 'libvk_swiftshader.so'));
+      expect(await run(openAndCompute('swiftshader'))).toMatchObject({ code: 0, stderr: '' });
+      expect(readdirSync(cache)).toEqual(['swiftshader-143.0.4']);
+      expect(readdirSync(join(cache, 'swiftshader-143.0.4')).sort()).toEqual(unpacked);
+    });
 
-  it('uses the temporary folder where the home cannot be written', async () => {
-    const environment = { PAELLA_CACHE: '/dev/null/cache', TMPDIR: cache };
-    expect(await run(openAndCompute('swiftshader'), { environment })).toMatchObject({ code: 0, stderr: '' });
-    expect(readdirSync(cache)).toEqual([`paella-${process.getuid?.()}`]);
-  });
+    it('uses the temporary folder where the home cannot be written', async () => {
+      const environment = { PAELLA_CACHE: '/dev/null/cache', TMPDIR: cache };
+      expect(await run(openAndCompute('swiftshader'), { environment })).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
+      expect(readdirSync(cache)).toEqual([`paella-${process.getuid?.()}`]);
+    });
 
-  it('opens different drivers in one process, each several times, and survives garbage collection', async () => {
-    const requests = ['swiftshader', 'software', 'auto', 'swiftshader', 'software'];
-    const result = await run(openAndCompute(...requests), { node: ['--expose-gc'] });
-    expect(result.code).toBe(0);
-    const opened = JSON.parse(result.stdout) as { name: string; doubled: number }[];
-    expect(opened.map(({ doubled }) => doubled)).toEqual([42, 42, 42, 42, 42]);
-    expect(opened[3].name).toBe(opened[0].name);
-    expect(opened[4].name).toBe(opened[1].name);
-  });
+    it('opens different drivers in one process, each several times, and survives garbage collection', async () => {
+      const requests = ['swiftshader', 'software', 'auto', 'swiftshader', 'software'];
+      const result = await run(openAndCompute(...requests), { node: ['--expose-gc'] });
+      expect(result.code).toBe(0);
+      const opened = JSON.parse(result.stdout) as { name: string; doubled: number }[];
+      expect(opened.map(({ doubled }) => doubled)).toEqual([42, 42, 42, 42, 42]);
+      expect(opened[3].name).toBe(opened[0].name);
+      expect(opened[4].name).toBe(opened[1].name);
+    });
 
-  it('opens in worker threads that start together', async () => {
-    const worker = save(openAndCompute('swiftshader', 'software'));
-    const code = `
+    it('opens in worker threads that start together', async () => {
+      const worker = save(openAndCompute('swiftshader', 'software'));
+      const code = `
       import { Worker } from 'node:worker_threads';
       for (const i of [1, 2, 3]) {
         new Worker(${JSON.stringify(worker)}).on('error', (error) => console.error(error));
       }`;
-    expect(await run(code)).toMatchObject({ code: 0, stderr: '' });
-  });
+      expect(await run(code)).toMatchObject({ code: 0, stderr: '' });
+    });
 
-  it('lets PAELLA_ADAPTER decide for auto only, and says so once', async () => {
-    const environment = { PAELLA_ADAPTER: 'swiftshader' };
-    const { stdout, stderr } = await run(openAndCompute('auto', 'auto'), { environment });
-    expect(JSON.parse(stdout)).toMatchObject([{ name: /SwiftShader/ }, { name: /SwiftShader/ }]);
-    expect(stderr).toBe('paella: PAELLA_ADAPTER=swiftshader chooses the adapter\n');
-  });
+    it('lets PAELLA_ADAPTER decide for auto only, and says so once', async () => {
+      const environment = { PAELLA_ADAPTER: 'swiftshader' };
+      const { stdout, stderr } = await run(openAndCompute('auto', 'auto'), { environment });
+      expect(JSON.parse(stdout)).toMatchObject([{ name: /SwiftShader/ }, { name: /SwiftShader/ }]);
+      expect(stderr).toBe('paella: PAELLA_ADAPTER=swiftshader chooses the adapter\n');
+    });
 
-  it('leaves the environment as it was', async () => {
-    const code = `
+    it('leaves the environment as it was', async () => {
+      const code = `
       const before = JSON.stringify(process.env);
       const { listAdapters } = await import(${JSON.stringify(library)});
       await listAdapters();
       if (JSON.stringify(process.env) !== before) throw new Error('the environment changed');`;
-    expect(await run(code)).toMatchObject({ code: 0, stderr: '' });
-  });
+      expect(await run(code)).toMatchObject({ code: 0, stderr: '' });
+    });
 
-  it.skipIf(!canHideLoader())('needs no Vulkan library of the system', async () => {
-    const { code, stdout, stderr } = await run(openAndCompute('auto', 'auto'), { hidden: true });
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(computing) });
-    expect(JSON.parse(stdout)).toMatchObject([
-      { source: 'bundled-software', doubled: 42 },
-      { source: 'bundled-software', doubled: 42 },
-    ]);
+    it.skipIf(!canHideLoader())('needs no Vulkan library of the system (if it can be hidden)', async () => {
+      const { code, stdout, stderr } = await run(openAndCompute('auto', 'auto'), { hidden: true });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(computing) });
+      expect(JSON.parse(stdout)).toMatchObject([
+        { source: 'bundled-software', doubled: 42 },
+        { source: 'bundled-software', doubled: 42 },
+      ]);
 
-    const checks = `
+      const checks = `
       const { environmentChecks } = await import(${JSON.stringify(library)});
       console.log(JSON.stringify(await environmentChecks()));`;
-    expect(JSON.parse((await run(checks, { hidden: true })).stdout)).toMatchObject([
-      { name: 'webgpu package', ok: true },
-      { name: 'Vulkan loader', ok: true },
-      { name: 'GPU', ok: false },
-      { name: 'system software Vulkan', ok: false },
-      { name: 'bundled SwiftShader', ok: true },
-      { name: 'shader-f16', ok: false },
-    ]);
-  });
-});
+      expect(JSON.parse((await run(checks, { hidden: true })).stdout)).toMatchObject([
+        { name: 'webgpu package', ok: true },
+        { name: 'Vulkan loader', ok: true },
+        { name: 'GPU', ok: false },
+        { name: 'system software Vulkan', ok: false },
+        { name: 'bundled SwiftShader', ok: true },
+        { name: 'shader-f16', ok: false },
+      ]);
+    });
+  },
+);
 
 /** A program that opens adapters, doubles 21 on each, and prints what it opened. */
 function openAndCompute(...requests: string[]): string {

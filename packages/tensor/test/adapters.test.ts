@@ -98,7 +98,7 @@ describe('openAdapter', () => {
     expect(checks.filter(({ ok, fix }) => ok && fix)).toEqual([]);
   });
 
-  it.runIf(inBrowser)('says why a page has no WebGPU', async () => {
+  it.runIf(inBrowser)('says why a page has no WebGPU (in a browser)', async () => {
     vi.spyOn(navigator, 'gpu', 'get').mockReturnValue(undefined as unknown as GPU);
     await expect(openAdapter('auto')).rejects.toMatchObject({
       code: 'unsupported',
