@@ -1,14 +1,7 @@
 /** The VQGAN alone, which is all that pictures and tokens need. */
-import { type Device, PaellaError, type StateDict, type Tensor, loadStateDict } from '@paella/tensor';
+import { type Device, PaellaError, type StateDict, loadStateDict } from '@paella/tensor';
 import { statSync } from 'node:fs';
-import {
-  type RgbaImage,
-  VQModel,
-  coverImage,
-  identifyModel,
-  imagesFromTensor,
-  openModelFolder,
-} from 'paella';
+import { type RgbaImage, VQModel, coverImage, identifyModel, openModelFolder } from 'paella';
 import type { VQModelConfig } from 'paella';
 import type { Context, ModelOptions } from './context.js';
 
@@ -57,21 +50,7 @@ async function fromCheckpoint(path: string): Promise<Stored> {
   if (unknown) throw new PaellaError('format', `${path} is incomplete: nothing tells its ${unknown[0]}`);
   // Tokens don't depend on the scale factor, which shapes don't tell.
   const known = { ...(sizes as Omit<VQModelConfig, 'scale_factor'>), scale_factor: 1 };
-  return { config: known, state: withUpstreamNames(state) };
-}
-
-/** Diffusers calls the codebook an embedding. */
-function withUpstreamNames(state: StateDict): StateDict {
-  const stored = 'vquantizer.embedding.weight';
-  const expected = 'vquantizer.codebook.weight';
-  if (!state.keys().includes(stored)) return state;
-  const find = (key: string): string => (key === expected ? stored : key);
-  return {
-    ...state,
-    keys: () => state.keys().map((key) => (key === stored ? expected : key)),
-    info: (key) => state.info(find(key)),
-    get: (key) => state.get(find(key)),
-  };
+  return { config: known, state };
 }
 
 /** Not a folder, `default` or an address. */
@@ -96,12 +75,4 @@ export function fitImage(image: RgbaImage, vqgan: VQModel, size?: readonly [numb
     );
   }
   return coverImage(image, width, height);
-}
-
-/** Pictures of tokens, u32 `[B,H,W]`. */
-export async function decodeTokens(vqgan: VQModel, tokens: Tensor): Promise<RgbaImage[]> {
-  const pixels = vqgan.decodeIndices(tokens);
-  const images = await imagesFromTensor(pixels);
-  pixels.dispose();
-  return images;
 }

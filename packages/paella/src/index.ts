@@ -1,4 +1,11 @@
-export { contactSheet, imagesFromTensor, psnr, tensorFromImages, type RgbaImage } from './image.js';
+export {
+  contactSheet,
+  decodeTokens,
+  imagesFromTensor,
+  psnr,
+  tensorFromImages,
+  type RgbaImage,
+} from './image.js';
 export {
   identifyModel,
   type IdentifiedModel,
@@ -20,14 +27,7 @@ export {
 } from './pipeline.js';
 export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
-export {
-  BYT5_XL,
-  ByT5Encoder,
-  byt5Tokenize,
-  padIds,
-  relativePositionBuckets,
-  type ByT5Config,
-} from './text/byt5.js';
+export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';
 export { WordVectorEncoder, outOfVocabularyVector } from './text/word-vectors.js';
 export { Condition, type ConditionInputs } from './unet/condition.js';
 export { PAELLA_V3, type PaellaConfig } from './unet/config.js';

@@ -1,5 +1,5 @@
-import { type Device, PaellaError, Rng, type StateDict, type Tensor, scope } from '@paella/tensor';
-import { type RgbaImage, imagesFromTensor, tensorFromImages } from './image.js';
+import { type Device, PaellaError, Rng, type StateDict, type Tensor, ops, scope } from '@paella/tensor';
+import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import { type ModelCard, type ModelFolder, openModelFolder } from './model-folder.js';
 import { type Range, type SampleOptions, sample } from './sample.js';
 import { ByT5Encoder } from './text/byt5.js';
@@ -162,9 +162,10 @@ export class Pipeline {
    */
   condition(prompt: string, count = 1, { asWritten = false } = {}): ConditionInputs {
     const text = asWritten ? prompt : this.caption(prompt);
-    const one = this.textEncoder.encode(text);
-    const { shape } = one;
-    return { byt5: count === 1 ? one : one.add(this.device.zeros([count, shape[1], shape[2]])) };
+    return scope(() => {
+      const one = this.textEncoder.encode(text);
+      return { byt5: count === 1 ? one : ops.cat(new Array<Tensor>(count).fill(one), 0) };
+    });
   }
 
   /** The prompt in the form of the captions the model learned from. */
@@ -175,11 +176,8 @@ export class Pipeline {
   }
 
   /** Pictures from tokens, u32 `[B,H,W]`. */
-  async decode(tokens: Tensor): Promise<RgbaImage[]> {
-    const pixels = scope(() => this.vqgan.decodeIndices(tokens));
-    const images = await imagesFromTensor(pixels);
-    pixels.dispose();
-    return images;
+  decode(tokens: Tensor): Promise<RgbaImage[]> {
+    return decodeTokens(this.vqgan, tokens);
   }
 
   /** Tokens of pictures of one size, u32 `[B,H,W]`; the caller disposes of them. */

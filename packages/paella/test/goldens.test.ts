@@ -170,6 +170,21 @@ describe('VQModel against PyTorch', () => {
       vqgan.dispose();
     }));
 
+  it("loads diffusers' name of the codebook", async () => {
+    const device = await testDevice();
+    const vqgan = new VQModel(await json<VQModelConfig>('vqmodel-tiny.json'), { device });
+    const file = await checkpoint('vqmodel-tiny.pt');
+    const [ours, theirs] = ['vquantizer.codebook.weight', 'vquantizer.embedding.weight'];
+    const stored = (key: string) => (key === theirs ? ours : key);
+    await vqgan.loadStateDict({
+      keys: () => file.keys().map((key) => (key === ours ? theirs : key)),
+      info: (key) => file.info(stored(key)),
+      get: (key) => file.get(stored(key)),
+    });
+    expect(await vqgan.stateDict().get(ours)).toEqual(await file.get(ours));
+    vqgan.dispose();
+  });
+
   it('gives its weights back as it got them', () =>
     scope(async () => {
       const device = await testDevice();

@@ -1,15 +1,10 @@
 /** What the model tests share: a device, golden data, and the distance between two results. */
-import { Device, type StateDict, type Tensor, loadStateDict } from '@paella/tensor';
+import { type Device, type StateDict, type Tensor, loadStateDict } from '@paella/tensor';
 import { expect } from 'vitest';
 import { readFixture } from '../../../test/fixtures.js';
+import { relativeError, testDevice } from '../../tensor/test/helpers.js';
 
-let device: Promise<Device> | undefined;
-
-/** The one device of the process (in a browser, of the page). `PAELLA_ADAPTER` chooses it in Node. */
-export function testDevice(): Promise<Device> {
-  device ??= Device.create();
-  return device;
-}
+export { testDevice };
 
 const fixture = (name: string): Promise<ArrayBuffer> => readFixture(`packages/paella/test/golden/${name}`);
 
@@ -43,14 +38,7 @@ export async function expectGolden(actual: Tensor, state: StateDict, key: string
   const expected = await floats(state, key);
   const given = shape.length === 4 ? actual.permute([0, 3, 1, 2]) : actual;
   expect(given.shape, key).toEqual(shape);
-  const values = await given.data();
-  let error = 0;
-  let norm = 0;
-  for (let i = 0; i < values.length; i++) {
-    error += (values[i] - expected[i]) ** 2;
-    norm += expected[i] ** 2;
-  }
-  const relative = Math.sqrt(error / norm);
+  const relative = relativeError(await given.data(), expected);
   console.log(`${key}: relative error ${relative.toExponential(1)}`);
   expect(relative, key).toBeLessThan(1e-4);
 }

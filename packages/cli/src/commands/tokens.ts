@@ -1,6 +1,6 @@
 import { type Tensor, scope } from '@paella/tensor';
-import { type RgbaImage, type VQModel, psnr, tensorFromImages } from 'paella';
-import { decodeTokens, fitImage, loadCodec } from '../codec.js';
+import { type RgbaImage, type VQModel, decodeTokens, psnr, tensorFromImages } from 'paella';
+import { fitImage, loadCodec } from '../codec.js';
 import type { Context, ModelOptions } from '../context.js';
 import { checkResultPath, numberedPaths, writeResult } from '../files.js';
 import { encodeImage, imageExtensions, readImage } from '../image-file.js';

@@ -6,9 +6,7 @@ import sincos from '../shared/sincos.wgsl';
 import broadcastSource from './binary_broadcast.wgsl';
 import binarySource from './binary.wgsl';
 import combine from './combine.wgsl';
-import f16ToF32 from './f16_to_f32.wgsl';
-import f32ToF16 from './f32_to_f16.wgsl';
-import u32ToF32 from './u32_to_f32.wgsl';
+import castSource from './cast.wgsl';
 import unarySource from './unary.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
@@ -16,9 +14,29 @@ const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
 
 const casts = {
-  'f32 f16': defineKernel('f32_to_f16', linear, f32ToF16),
-  'f16 f32': defineKernel('f16_to_f32', linear, f16ToF32),
-  'u32 f32': defineKernel('u32_to_f32', linear, u32ToF32),
+  /** Rounded to nearest. */
+  'f32 f16': defineKernel(
+    'f32_to_f16',
+    linear,
+    'alias From = vec4f; alias To = vec2u;',
+    'fn convert(v: From) -> To { return To(pack2x16float(v.xy), pack2x16float(v.zw)); }',
+    castSource,
+  ),
+  'f16 f32': defineKernel(
+    'f16_to_f32',
+    linear,
+    'alias From = vec2u; alias To = vec4f;',
+    'fn convert(v: From) -> To { return To(unpack2x16float(v.x), unpack2x16float(v.y)); }',
+    castSource,
+  ),
+  /** Rounded to nearest. */
+  'u32 f32': defineKernel(
+    'u32_to_f32',
+    linear,
+    'alias From = vec4u; alias To = vec4f;',
+    'fn convert(v: From) -> To { return To(v); }',
+    castSource,
+  ),
 };
 
 /** A conversion that there is a kernel for: from, to. */

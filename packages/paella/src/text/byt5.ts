@@ -1,4 +1,4 @@
-import { type Device, PaellaError, type StateDict, Tensor, nn, ops, scope } from '@paella/tensor';
+import { type StateDict, type Tensor, nn, ops, scope } from '@paella/tensor';
 
 /** A ByT5 encoder's configuration, with the field names of its `config.json`. */
 export interface ByT5Config {
@@ -244,13 +244,4 @@ export function byt5Tokenize(text: string, maxLength = 768): Uint32Array<ArrayBu
   }
   addBytes(text.slice(end));
   return Uint32Array.from([...ids.slice(0, maxLength - 1), 1]);
-}
-
-/** Stacks id lists of different length into u32 `[B,L]`, padded with 0. */
-export function padIds(device: Device, lists: readonly Uint32Array[]): Tensor {
-  if (lists.length === 0) throw new PaellaError('argument', 'padIds: no prompts');
-  const longest = Math.max(...lists.map(({ length }) => length));
-  const ids = new Uint32Array(lists.length * longest);
-  lists.forEach((list, i) => ids.set(list, i * longest));
-  return device.tensor(ids, [lists.length, longest]);
 }

@@ -1,4 +1,4 @@
-import { type Tensor, PaellaError, nn, ops, scope } from '@paella/tensor';
+import { type StateDict, type Tensor, PaellaError, nn, ops, scope } from '@paella/tensor';
 import { xavier } from '../unet/init.js';
 
 /** A VQGAN's configuration, with upstream's field names. */
@@ -22,6 +22,9 @@ export const VQGAN_F4: VQModelConfig = {
   codebook_size: 8192,
   scale_factor: 0.3764,
 };
+
+const CODEBOOK = 'vquantizer.codebook.weight';
+const DIFFUSERS_CODEBOOK = 'vquantizer.embedding.weight';
 
 /**
  * A block with learned scalar gates, all starting at zero: a depthwise convolution and a pair of linear
@@ -182,6 +185,21 @@ export class VQModel extends nn.Module {
    */
   decodeIndices(indices: Tensor): Tensor {
     return scope(() => this.#decodeCodes(this.vquantizer.codebook.forward(indices)));
+  }
+
+  /** Loads upstream's checkpoints, and diffusers', which call the codebook an embedding. */
+  override loadStateDict(
+    state: StateDict,
+    options?: Parameters<nn.Module['loadStateDict']>[1],
+  ): Promise<{ missing: string[]; unexpected: string[] }> {
+    if (!state.keys().includes(DIFFUSERS_CODEBOOK)) return super.loadStateDict(state, options);
+    const theirs = (key: string): string => (key === CODEBOOK ? DIFFUSERS_CODEBOOK : key);
+    const renamed: StateDict = {
+      keys: () => state.keys().map((key) => (key === DIFFUSERS_CODEBOOK ? CODEBOOK : key)),
+      info: (key) => state.info(theirs(key)),
+      get: (key) => state.get(theirs(key)),
+    };
+    return super.loadStateDict(renamed, options);
   }
 
   #decodeCodes(codes: Tensor): Tensor {

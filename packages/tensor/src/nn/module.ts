@@ -44,11 +44,6 @@ export abstract class Module {
     return this.namedParameters().flatMap(([, parameter]) => (parameter.isBuffer ? [] : [parameter]));
   }
 
-  /** Number of trainable values. */
-  get parameterCount(): number {
-    return this.parameters().reduce((sum, { size }) => sum + size, 0);
-  }
-
   /** The weights under PyTorch's names, in PyTorch's shapes; values are read when asked for. */
   stateDict(): StateDict {
     const entries = new Map(this.namedParameters());
