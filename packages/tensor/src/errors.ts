@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'argument' // any other argument outside its range
   | 'disposed' // use of a tensor that was freed
   | 'scope' // overlapping async scopes
+  | 'graph' // backward without a graph, or through one that was freed or overwritten
   | 'unsupported' // asked for something this adapter or build cannot do
   | 'no-adapter' // no WebGPU adapter fits the request
   | 'limits' // does not fit the adapter's limits

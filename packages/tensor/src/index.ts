@@ -5,6 +5,9 @@ export {
   type AdapterSummary,
   type Check,
 } from '#platform';
+export { checkpoint } from './autograd/checkpoint.js';
+export { grad, type BackwardOptions } from './autograd/backward.js';
+export { noGrad } from './autograd/mode.js';
 export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js';
 export type { Stats } from './device/executor.js';
 export type { MemoryUse } from './device/pool.js';

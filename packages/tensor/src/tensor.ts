@@ -1,3 +1,6 @@
+import { type BackwardOptions, backward } from './autograd/backward.js';
+import { GraphNode } from './autograd/graph.js';
+import { noGrad } from './autograd/mode.js';
 import type { Device } from './device/device.js';
 import type { DeviceBuffer } from './device/executor.js';
 import { type DType, type TensorData, bytesOf, decode, sizeOf } from './dtype.js';
@@ -13,6 +16,10 @@ import { adopt, disown } from './scope.js';
 interface Storage {
   readonly buffer: DeviceBuffer;
   users: number;
+  /** How often it was overwritten, so that a backward pass can tell whether what it saved is still there. */
+  version: number;
+  /** The tensor of whose memory this is a part. */
+  readonly whole: Tensor | null;
 }
 
 /**
@@ -28,9 +35,23 @@ export class Tensor {
   /** Number of elements. */
   readonly size: number;
   #storage: Storage | null;
+  #node: GraphNode | null = null;
+  #grad: Tensor | null = null;
+  /** Memory that the gradient is written to: an optimizer keeps those of all parameters side by side. */
+  #gradSlot: Tensor | null = null;
 
-  /** @internal Use `device.tensor`, `device.empty`, …; `source` is a buffer to own, or a tensor to share. */
-  constructor(device: Device, shape: readonly number[], dtype: DType, source: DeviceBuffer | Tensor) {
+  /**
+   * @internal Use `device.tensor`, `device.empty`, …
+   * @param source a buffer to own, or a tensor to share
+   * @param whole the tensor that owns the buffer's memory, if that is a part of it
+   */
+  constructor(
+    device: Device,
+    shape: readonly number[],
+    dtype: DType,
+    source: DeviceBuffer | Tensor,
+    whole: Tensor | null = null,
+  ) {
     this.device = device;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
@@ -39,7 +60,7 @@ export class Tensor {
       this.#storage = source.#live();
       this.#storage.users++;
     } else {
-      this.#storage = { buffer: source, users: 1 };
+      this.#storage = { buffer: source, users: 1, version: 0, whole };
     }
     device.countTensor(1);
     adopt(this);
@@ -85,7 +106,10 @@ export class Tensor {
     this.#storage = null;
     this.device.countTensor(-1);
     disown(this);
-    if (--storage.users === 0) this.device.release(storage.buffer);
+    this.#detachNode();
+    this.zeroGrad();
+    this.#gradSlot?.dispose();
+    drop(storage, this.device);
   }
 
   [Symbol.dispose](): void {
@@ -96,6 +120,126 @@ export class Tensor {
   keep(): this {
     disown(this);
     return this;
+  }
+
+  /**
+   * Whether backward passes compute the gradient of this tensor. Set it on a leaf, a tensor that no recorded
+   * operation made; results of operations on it require gradients by themselves.
+   *
+   * @throws PaellaError `dtype` unless f32, `graph` for the result of a recorded operation
+   */
+  get requiresGrad(): boolean {
+    return this.#node !== null;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (value === this.requiresGrad) return;
+    if (this.#node && !this.#node.leaf) {
+      throw new PaellaError(
+        'graph',
+        `requiresGrad can be changed on leaves, not on a result of ${this.#node.op}`,
+        {
+          fix: 'Use detach().',
+        },
+      );
+    }
+    if (value && this.dtype !== 'f32') {
+      throw new PaellaError('dtype', `only f32 tensors have gradients, not ${this.toString()}`);
+    }
+    this.#detachNode();
+    if (value) this.attach(new GraphNode('leaf', [], [], null, this));
+  }
+
+  /** The gradient that backward passes added up, f32 of this shape; null before the first. Only leaves have one. */
+  get grad(): Tensor | null {
+    return this.#grad;
+  }
+
+  /** Forgets the gradient: the next backward pass starts from nothing. */
+  zeroGrad(): void {
+    if (this.#grad !== this.#gradSlot) this.#grad?.dispose();
+    this.#grad = null;
+  }
+
+  /**
+   * Adds the gradient of this tensor with respect to every leaf that requires one to that leaf's `grad`, and frees
+   * the graph.
+   *
+   * @param gradient of the loss with respect to this tensor; 1 by default, for a tensor of one element
+   * @throws PaellaError `graph` if nothing requires a gradient, or the graph was freed; `shape` without a gradient
+   *   for a tensor of several elements
+   */
+  backward(gradient?: Tensor, options?: BackwardOptions): void {
+    backward(this, gradient, options);
+  }
+
+  /** The same values without their history: gradients do not flow through the result. */
+  detach(): Tensor {
+    return new Tensor(this.device, this.shape, this.dtype, this);
+  }
+
+  /** @internal The recorded operation that made this, or its leaf. */
+  get node(): GraphNode | null {
+    return this.#node;
+  }
+
+  /** @internal */
+  attach(node: GraphNode): void {
+    this.#node = node;
+    node.retain();
+  }
+
+  /** @internal Another handle on the same memory, without history, that no scope frees. */
+  alias(): Tensor {
+    return this.detach().keep();
+  }
+
+  /** @internal How often the memory was overwritten. */
+  get version(): number {
+    return this.#live().version;
+  }
+
+  /** @internal Says that a kernel writes to the memory of a tensor that already had values. */
+  overwritten(): void {
+    this.#live().version++;
+  }
+
+  /** @internal Adds to `grad`. */
+  accumulate(gradient: Tensor): void {
+    if (this.#gradSlot) {
+      elementwise.accumulate(this.#gradSlot, gradient, { fresh: this.#grad === null });
+      this.#grad = this.#gradSlot;
+      gradient.dispose();
+      return;
+    }
+    const before = this.#grad;
+    this.#grad = before ? noGrad(() => before.add(gradient)).keep() : gradient;
+    if (before) {
+      before.dispose();
+      gradient.dispose();
+    }
+  }
+
+  /**
+   * @internal Moves the values into a part of a larger tensor, and later gradients into a part of another.
+   *
+   * @param value, gradSlot tensors of this shape, which this one takes over
+   */
+  moveTo(value: Tensor, gradSlot: Tensor): void {
+    elementwise.accumulate(value, this, { fresh: true });
+    const old = this.#live();
+    this.#storage = value.#live();
+    this.#storage.users++;
+    value.dispose();
+    drop(old, this.device);
+    this.zeroGrad();
+    this.#gradSlot?.dispose();
+    this.#gradSlot = gradSlot.keep();
+  }
+
+  #detachNode(): void {
+    this.#node?.release();
+    this.#node = null;
   }
 
   /** Type and shape: `f32 [1,16,16,32]`. */
@@ -251,4 +395,11 @@ export class Tensor {
   slice(axis: number, start: number, end?: number): Tensor {
     return layout.slice(this, axis, start, end);
   }
+}
+
+/** One user of a storage less; the last one gives the memory back. */
+function drop(storage: Storage, device: Device): void {
+  if (--storage.users > 0) return;
+  if (storage.whole) storage.whole.dispose();
+  else device.release(storage.buffer);
 }

@@ -6,12 +6,15 @@ import sincos from '../shared/sincos.wgsl';
 import broadcastSource from './binary_broadcast.wgsl';
 import binarySource from './binary.wgsl';
 import combine from './combine.wgsl';
+import accumulateSource from './accumulate.wgsl';
 import castSource from './cast.wgsl';
 import unarySource from './unary.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
+
+const accumulate = defineKernel('accumulate', linear, accumulateSource);
 
 const casts = {
   /** Rounded to nearest. */
@@ -124,5 +127,16 @@ export function planCast(conversion: Cast, size: number, caps: Capabilities): La
     params: { vec4s },
     workgroups: linearGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (conversion === 'u32 f32' ? 8 : 6) * size },
+  });
+}
+
+/** Operands: x, out (read and written). */
+export function planAccumulate(size: number, { fresh }: { fresh: boolean }, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(accumulate, {
+    constants: { WG },
+    params: { size, fresh: Number(fresh) },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: (fresh ? 8 : 12) * size },
   });
 }

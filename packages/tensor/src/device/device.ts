@@ -106,17 +106,19 @@ export class Device {
    *
    * @param shape defaults to one dimension holding all of `data`
    * @param options.dtype defaults to the type of the array, f32 for plain numbers
+   * @param options.requiresGrad makes it a leaf whose gradient backward passes compute
    */
   tensor(
     data: ArrayLike<number>,
     shape: readonly number[] = [data.length],
-    { dtype = dtypeOf(data) }: { dtype?: DType } = {},
+    { dtype = dtypeOf(data), requiresGrad = false }: { dtype?: DType; requiresGrad?: boolean } = {},
   ): Tensor {
     if (sizeOf(shape) !== data.length) {
       throw new PaellaError('shape', `shape [${shape.join(',')}] does not hold ${data.length} numbers`);
     }
     const tensor = this.empty(shape, dtype);
     this.#executor.upload(tensor.buffer, encode(dtype, data));
+    tensor.requiresGrad = requiresGrad;
     return tensor;
   }
 
@@ -128,6 +130,22 @@ export class Device {
   /** @internal Another shape of equal size over the memory of `x`; use `x.reshape(…)`. */
   view(x: Tensor, shape: readonly number[]): Tensor {
     return new Tensor(this, shape, x.dtype, x);
+  }
+
+  /**
+   * @internal A part of the memory of `whole`, which lives as long as the part does.
+   *
+   * @param offset in elements; a multiple of {@link partAlignment}
+   */
+  part(whole: Tensor, offset: number, shape: readonly number[]): Tensor {
+    const bytes = bytesOf(whole.dtype);
+    const buffer = this.#executor.partOf(whole.buffer, offset * bytes, sizeOf(shape) * bytes);
+    return new Tensor(this, shape, whole.dtype, buffer, whole.alias());
+  }
+
+  /** @internal Where parts of a tensor of 4-byte elements may begin, in elements. */
+  get partAlignment(): number {
+    return (this.info.limits.minStorageBufferOffsetAlignment ?? 256) / 4;
   }
 
   full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {

@@ -6,15 +6,19 @@ export interface DeviceBuffer {
   readonly id: number;
   readonly bytes: number;
   readonly gpu?: GPUBuffer;
+  /** For a part of a larger buffer: which one, and where it begins. */
+  readonly part?: { of: number; offset: number };
 }
 
 /**
- * What stands between the engine and a device: seven operations, run in the order in which they are
+ * What stands between the engine and a device: operations, run in the order in which they are
  * called. `GpuExecutor` performs them, `MetaExecutor` only counts.
  */
 export interface Executor {
   createBuffer(bytes: number): DeviceBuffer;
   destroyBuffer(buffer: DeviceBuffer): void;
+  /** `bytes` bytes of a buffer from `offset` on, both in bytes. */
+  partOf(buffer: DeviceBuffer, offset: number, bytes: number): DeviceBuffer;
   dispatch(launch: Launch, buffers: readonly DeviceBuffer[]): void;
   /** Writes `data` at the start of the buffer. The caller may reuse `data` at once. */
   upload(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void;

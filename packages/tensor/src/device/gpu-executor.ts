@@ -7,7 +7,7 @@ import { type KernelProfile, Profiler } from './profiler.js';
 type Command =
   | { kind: 'dispatch'; pipeline: Pipeline; launch: Launch; buffers: readonly DeviceBuffer[] }
   | { kind: 'upload'; buffer: DeviceBuffer; data: ArrayBufferView<ArrayBuffer> }
-  | { kind: 'copy'; from: GPUBuffer; to: GPUBuffer; bytes: number };
+  | { kind: 'copy'; from: DeviceBuffer; to: GPUBuffer; bytes: number };
 
 /** Dispatches encoded together; also the number of parameter slots. */
 const BATCH = 256;
@@ -88,6 +88,13 @@ export class GpuExecutor implements Executor {
     );
   }
 
+  partOf({ id, gpu, part }: DeviceBuffer, offset: number, bytes: number): DeviceBuffer {
+    // Bindings are whole vec4s.
+    const padded = Math.ceil(bytes / 16) * 16;
+    const start = offset + (part?.offset ?? 0);
+    return { id: this.#nextId++, bytes: padded, gpu, part: { of: part?.of ?? id, offset: start } };
+  }
+
   dispatch(launch: Launch, buffers: readonly DeviceBuffer[]): void {
     this.#throwIfFailed();
     const stats = this.#stats;
@@ -120,7 +127,7 @@ export class GpuExecutor implements Executor {
         size,
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
-    this.#commands.push({ kind: 'copy', from: buffer.gpu!, to: staging, bytes: size });
+    this.#commands.push({ kind: 'copy', from: buffer, to: staging, bytes: size });
     await this.flush();
     try {
       await staging.mapAsync(GPUMapMode.READ);
@@ -226,7 +233,8 @@ export class GpuExecutor implements Executor {
       if (command.kind === 'copy') {
         pass?.end();
         pass = null;
-        encoder.copyBufferToBuffer(command.from, 0, command.to, 0, command.bytes);
+        const { gpu, part } = command.from;
+        encoder.copyBufferToBuffer(gpu!, part?.offset ?? 0, command.to, 0, command.bytes);
         return;
       }
       const { launch, pipeline } = command;
@@ -266,12 +274,16 @@ export class GpuExecutor implements Executor {
       group = this.#device.createBindGroup({
         label: pipeline.launch.kernel.name,
         layout: pipeline.layout,
-        entries: buffers.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu! } })),
+        entries: buffers.map(({ gpu, part, bytes }, binding) => ({
+          binding,
+          resource: part ? { buffer: gpu!, offset: part.offset, size: bytes } : { buffer: gpu! },
+        })),
       });
       this.#groups.set(key, group);
-      for (const { id } of buffers) {
-        const keys = this.#groupsOf.get(id) ?? new Set();
-        this.#groupsOf.set(id, keys.add(key));
+      for (const { id, part } of buffers) {
+        const owner = part?.of ?? id;
+        const keys = this.#groupsOf.get(owner) ?? new Set();
+        this.#groupsOf.set(owner, keys.add(key));
       }
       this.#stats.bindGroupsCreated++;
     }
@@ -281,12 +293,13 @@ export class GpuExecutor implements Executor {
   #write(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {
     const whole = data.byteLength & ~3;
     const { queue } = this.#device;
-    if (whole > 0) queue.writeBuffer(buffer.gpu!, 0, data.buffer, data.byteOffset, whole);
+    const start = buffer.part?.offset ?? 0;
+    if (whole > 0) queue.writeBuffer(buffer.gpu!, start, data.buffer, data.byteOffset, whole);
     if (whole < data.byteLength) {
       // WebGPU writes whole words: the last half-word of an odd number of f16 values travels padded.
       const tail = new Uint8Array(4);
       tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
-      queue.writeBuffer(buffer.gpu!, whole, tail);
+      queue.writeBuffer(buffer.gpu!, start + whole, tail);
     }
   }
 

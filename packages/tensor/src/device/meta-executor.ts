@@ -20,6 +20,10 @@ export class MetaExecutor implements Executor {
 
   destroyBuffer(): void {}
 
+  partOf(_buffer: DeviceBuffer, _offset: number, bytes: number): DeviceBuffer {
+    return { id: this.#nextId++, bytes };
+  }
+
   dispatch(launch: Launch): void {
     this.#count(launch);
     const stats = this.#stats;

@@ -2,6 +2,7 @@ import {
   type BinaryOp,
   type UnaryOp,
   canCast,
+  planAccumulate,
   planBinary,
   planBinaryBroadcast,
   planCast,
@@ -105,4 +106,14 @@ function foldBroadcast(out: readonly number[], a: readonly number[], b: readonly
     strideB *= lengthB;
   }
   return folded;
+}
+
+/**
+ * @internal Adds `x` to what `out` holds, in place, or with `fresh` writes it there.
+ *
+ * @param out, x f32 of one size
+ */
+export function accumulate(out: Tensor, x: Tensor, { fresh }: { fresh: boolean }): void {
+  out.overwritten();
+  out.device.run(planAccumulate(x.size, { fresh }, out.device.capabilities), [x, out]);
 }

@@ -1,4 +1,5 @@
 import { type CopyShape, MAX_COPY_RANK, foldCopy, planCopy } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import { sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
@@ -18,7 +19,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   const fits = missing === 0 ? rest === x.size : missing === 1 && rest > 0 && x.size % rest === 0;
   checkShape(fits, 'reshape', `cannot make [${shape.join(',')}] of ${x.size} elements`, { input: x });
   const resolved = shape.map((length) => (length === -1 ? x.size / rest : length));
-  return x.device.view(x, resolved);
+  return record('reshape', x.device.view(x, resolved), [x], [], (grad) => [grad.reshape(x.shape)]);
 }
 
 /**
@@ -63,10 +64,15 @@ export function slice(x: Tensor, axis: number, start: number, end?: number): Ten
   }
   const shape = x.shape.map((size, i) => (i === at ? Math.max(0, to - from) : size));
   const strides = stridesOf(x.shape);
-  return gather('slice', x, {
+  const view = {
     shape,
     from: { strides, offset: from * strides[at] },
     to: { strides: stridesOf(shape), offset: 0 },
+  };
+  return gather('slice', x, view, shape, (grad) => {
+    const zeros = (count: number): Tensor[] =>
+      count > 0 ? [x.device.zeros(x.shape.map((size, i) => (i === at ? count : size)))] : [];
+    return cat([...zeros(from), grad, ...zeros(length - to)], at);
   });
 }
 
@@ -101,7 +107,13 @@ export function cat(tensors: readonly Tensor[], axis = -1): Tensor {
     if (x.size > 0) device.run(planCopy(view, {}, device.capabilities), [x, out]);
     start += x.shape[at];
   }
-  return out;
+  return record('cat', out, tensors, [], (grad, _, needs) => {
+    let end = 0;
+    return tensors.map(({ shape: { [at]: length } }, i) => {
+      end += length;
+      return needs[i] ? slice(grad, at, end - length, end) : null;
+    });
+  });
 }
 
 /**
@@ -167,18 +179,27 @@ function permuted(
     from: { strides: order.map((axis) => from[axis]), offset: 0 },
     to: { strides: stridesOf(lengths), offset: 0 },
   };
-  return gather(op, x, copy, shape);
+  return gather(op, x, copy, shape, (grad) => {
+    const back = view.map((_, i) => order.indexOf(i));
+    return permuted(op, grad, lengths, back, x.shape);
+  });
 }
 
 /** Copies a view of `x` into a new tensor, or shares `x` where the view is all of it in its own order. */
-function gather(op: string, x: Tensor, view: CopyShape, shape = view.shape): Tensor {
+function gather(
+  op: string,
+  x: Tensor,
+  view: CopyShape,
+  shape: readonly number[],
+  gradient: (grad: Tensor) => Tensor,
+): Tensor {
   const folded = checkFold(op, view);
   const moves = folded.from.strides.some((stride, i) => stride !== folded.to.strides[i]);
   if (!moves && sizeOf(shape) === x.size) return reshape(x, shape);
   checkWords(op, x);
   const out = x.device.empty(shape, x.dtype);
   if (out.size > 0) x.device.run(planCopy(view, {}, x.device.capabilities), [x, out]);
-  return out;
+  return record(op, out, [x], [], (grad) => [gradient(grad)]);
 }
 
 /** Copies move whole words, and two f16 values share one. */

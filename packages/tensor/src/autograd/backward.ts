@@ -1,0 +1,128 @@
+import { PaellaError } from '../errors.js';
+import { binary } from '../ops/elementwise.js';
+import { adopt, scope } from '../scope.js';
+import type { Tensor } from '../tensor.js';
+import type { GraphNode } from './graph.js';
+import { noGrad } from './mode.js';
+
+export interface BackwardOptions {
+  /** Keep the graph for another backward pass. */
+  retainGraph?: boolean;
+}
+
+/**
+ * Adds the gradient of `output` with respect to every leaf that requires one to that leaf's `grad`.
+ *
+ * @param gradient of the loss with respect to `output`, of its shape; 1 by default, for an output of one element
+ * @throws PaellaError `graph` if nothing requires a gradient, or the graph was freed; `shape` without a gradient
+ *   for an output of several elements
+ */
+export function backward(output: Tensor, gradient?: Tensor, options: BackwardOptions = {}): void {
+  run(output, gradient, options, null);
+}
+
+/**
+ * Gradients of `output` with respect to some tensors, leaves or not, without touching any `grad`. Only what lies
+ * between is computed.
+ *
+ * @returns one gradient an input, zero where `output` does not depend on it
+ * @throws PaellaError as {@link backward}; `graph` if an input requires no gradient
+ */
+export function grad(
+  output: Tensor,
+  inputs: readonly Tensor[],
+  { gradient, ...options }: BackwardOptions & { gradient?: Tensor } = {},
+): Tensor[] {
+  const targets = new Map<GraphNode, Tensor | null>();
+  for (const input of inputs) {
+    if (!input.node) {
+      throw new PaellaError('graph', `grad: ${input.toString()} requires no gradient`, {
+        fix: 'Set requiresGrad before the forward pass.',
+      });
+    }
+    targets.set(input.node, null);
+  }
+  run(output, gradient, options, targets);
+  return inputs.map((input) => {
+    const found = targets.get(input.node!);
+    if (!found) return input.device.zeros(input.shape);
+    adopt(found);
+    return found;
+  });
+}
+
+/** With `targets`, gradients end there instead of in the leaves. */
+function run(
+  output: Tensor,
+  gradient: Tensor | undefined,
+  { retainGraph = false }: BackwardOptions,
+  targets: Map<GraphNode, Tensor | null> | null,
+): void {
+  const root = output.node;
+  if (!root) {
+    throw new PaellaError(
+      'graph',
+      `backward: ${output.toString()} depends on nothing that requires a gradient`,
+      {
+        fix: 'Set requiresGrad on a leaf, and compute outside of noGrad().',
+      },
+    );
+  }
+  if (gradient ? gradient.shape.join() !== output.shape.join() : output.size !== 1) {
+    throw new PaellaError('shape', `backward: needs a gradient of the shape of ${output.toString()}`, {
+      fix: 'Reduce the loss to one number, or pass its gradient.',
+    });
+  }
+  const nodes = reachable(root, targets);
+  for (const node of nodes) node.retain();
+  const pending = new Map<GraphNode, Tensor>();
+  try {
+    pending.set(root, gradient ? gradient.alias() : output.device.ones(output.shape).keep());
+    for (const node of nodes) {
+      const own = pending.get(node);
+      pending.delete(node);
+      if (targets?.has(node)) targets.set(node, own ?? null);
+      else if (node.leaf) {
+        if (own) node.leaf.accumulate(own);
+      } else if (own) passOn(node, own, pending);
+      if (!retainGraph && !node.leaf && !targets?.has(node)) node.free();
+    }
+  } finally {
+    for (const left of pending.values()) left.dispose();
+    for (const node of nodes) node.release();
+  }
+}
+
+/** Adds a node's gradients to those of its inputs, and frees its own. */
+function passOn(node: GraphNode, own: Tensor, pending: Map<GraphNode, Tensor>): void {
+  const { inputs } = node;
+  noGrad(() =>
+    scope(() => {
+      const grads = node.differentiate(own);
+      inputs.forEach((input, i) => {
+        const given = grads[i];
+        if (!input || !given) return;
+        const before = pending.get(input);
+        pending.set(input, before ? binary('add', before, given).keep() : given.alias());
+        before?.dispose();
+      });
+    }),
+  );
+  own.dispose();
+}
+
+/** The nodes that `root` depends on, it first, each before its inputs; with targets, those that lead to one. */
+function reachable(root: GraphNode, targets: ReadonlyMap<GraphNode, unknown> | null): GraphNode[] {
+  const found = new Set([root]);
+  for (const node of found) {
+    if (targets?.has(node)) continue;
+    for (const input of node.inputs) if (input) found.add(input);
+  }
+  const nodes = [...found].sort((a, b) => b.id - a.id);
+  if (!targets) return nodes;
+  const leads = new Set<GraphNode>();
+  for (const node of nodes.reverse()) {
+    if (targets.has(node) || node.inputs.some((input) => input && leads.has(input))) leads.add(node);
+  }
+  return nodes.reverse().filter((node) => leads.has(node));
+}
