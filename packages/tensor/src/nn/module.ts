@@ -2,6 +2,7 @@ import type { Device } from '../device/device.js';
 import { PaellaError } from '../errors.js';
 import type { StateDict } from '../io/state-dict.js';
 import type { Rng } from '../random/rng.js';
+import type { Tensor } from '../tensor.js';
 import { Parameter } from './parameter.js';
 
 /** Where a module lives, and the source of its initial weights if it is not going to be loaded. */
@@ -20,6 +21,7 @@ const UPLOAD_WINDOW = 64 << 20;
  */
 export abstract class Module {
   readonly device: Device;
+  #training = false;
 
   constructor({ device }: ModuleContext) {
     this.device = device;
@@ -28,6 +30,37 @@ export abstract class Module {
   /** Parameters and modules directly below this one, by name. */
   protected children(): [string, unknown][] {
     return Object.entries(this);
+  }
+
+  /**
+   * Whether dropout drops and batch norm uses the batch's own statistics. Unlike in PyTorch, modules start in
+   * evaluation mode: most are made to be loaded and run. Gradients do not depend on it.
+   */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /** Turns training mode on (or off), here and in everything below. */
+  train(mode = true): this {
+    this.#training = mode;
+    for (const [, child] of this.children()) if (child instanceof Module) child.train(mode);
+    return this;
+  }
+
+  /** Evaluation mode: `train(false)`. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Freezes every parameter with `false`, or undoes it. */
+  requiresGrad_(value = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = value;
+    return this;
+  }
+
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const { value } of this.parameters()) value.zeroGrad();
   }
 
   /** Every parameter and buffer below this module, by state-dict key. */
@@ -46,25 +79,16 @@ export abstract class Module {
 
   /** The weights under PyTorch's names, in PyTorch's shapes; values are read when asked for. */
   stateDict(): StateDict {
-    const entries = new Map(this.namedParameters());
-    const find = (key: string): Parameter => {
-      const parameter = entries.get(key);
-      if (!parameter) throw new PaellaError('not-found', `the model has no parameter "${key}"`);
-      return parameter;
-    };
-    return {
-      keys: () => [...entries.keys()],
-      info: (key) => ({ shape: [...find(key).shape], dtype: find(key).fileDType }),
-      get: async (key) => {
-        const { shape, fileDType: dtype } = find(key);
-        const values = await find(key).save();
-        const data =
-          dtype === 'i64'
-            ? BigInt64Array.from(values, (v) => BigInt(v))
-            : (values as Float32Array<ArrayBuffer>);
-        return { shape: [...shape], dtype, data };
-      },
-    };
+    return exportDict(this.namedParameters(), (parameter) => parameter.value);
+  }
+
+  /**
+   * The gradients under their parameters' names, in PyTorch's shapes, of those parameters that have one. Values are
+   * read when asked for: ask before the next `zeroGrad()`.
+   */
+  gradDict(): Promise<StateDict> {
+    const entries = this.namedParameters().filter(([, parameter]) => parameter.grad);
+    return Promise.resolve(exportDict(entries, (parameter) => parameter.grad!));
   }
 
   /**
@@ -192,6 +216,34 @@ export class Positions<T extends Record<number, Module | Parameter>> extends Mod
   get<K extends keyof T>(position: K): T[K] {
     return this.#members[position];
   }
+}
+
+/**
+ * Tensors that belong to parameters (their values, gradients, averages) as a state dict in PyTorch's names and shapes.
+ *
+ * @param tensorOf stored as the parameter's value is; asked when an entry is read
+ */
+export function exportDict(
+  parameters: readonly (readonly [string, Parameter])[],
+  tensorOf: (parameter: Parameter, key: string) => Tensor,
+): StateDict {
+  const entries = new Map(parameters);
+  const find = (key: string): Parameter => {
+    const parameter = entries.get(key);
+    if (!parameter) throw new PaellaError('not-found', `there is no parameter "${key}"`);
+    return parameter;
+  };
+  return {
+    keys: () => [...entries.keys()],
+    info: (key) => ({ shape: [...find(key).shape], dtype: find(key).fileDType }),
+    get: async (key) => {
+      const { shape, fileDType: dtype } = find(key);
+      const values = await find(key).export(tensorOf(find(key), key));
+      const data =
+        dtype === 'i64' ? BigInt64Array.from(values, (v) => BigInt(v)) : (values as Float32Array<ArrayBuffer>);
+      return { shape: [...shape], dtype, data };
+    },
+  };
 }
 
 const sameShape = (a: readonly number[], b: readonly number[]): boolean =>

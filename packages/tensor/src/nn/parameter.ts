@@ -1,6 +1,8 @@
+import { noGrad } from '../autograd/mode.js';
 import type { Device } from '../device/device.js';
-import { type DType, bytesOf, sizeOf } from '../dtype.js';
+import { type DType, type TensorData, bytesOf, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
+import { accumulate } from '../ops/elementwise.js';
 import { permute } from '../ops/layout.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
@@ -42,6 +44,7 @@ export class Parameter {
   readonly fileDType: 'f32' | 'i64';
   #value: Tensor | null = null;
   #dtype: DType;
+  #requiresGrad: boolean;
 
   constructor(device: Device, shape: readonly number[], options: ParameterOptions = {}) {
     this.device = device;
@@ -50,6 +53,7 @@ export class Parameter {
     this.isBuffer = options.isBuffer ?? false;
     this.fileDType = options.fileDType ?? 'f32';
     this.#dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
+    this.#requiresGrad = !this.isBuffer;
     if (device.isMeta) this.value = device.empty(this.storedShape, this.dtype);
   }
 
@@ -97,31 +101,72 @@ export class Parameter {
     return this.#value;
   }
 
-  /** Takes ownership of a tensor, converts it to how the value is stored, and frees the one it replaces. */
+  /**
+   * Takes ownership of a tensor and converts it to how the value is stored. An f32 value is overwritten in place, so
+   * that an optimizer made before goes on training it.
+   */
   set value(tensor: Tensor) {
-    const stored = scope(() => tensor.to(this.#dtype)).keep();
-    this.#value?.dispose();
+    const stored = noGrad(() => scope(() => tensor.to(this.#dtype)).keep());
     tensor.dispose();
+    if (this.#value?.dtype === 'f32' && stored.dtype === 'f32') {
+      accumulate(this.#value, stored, { fresh: true });
+      stored.dispose();
+      return;
+    }
+    this.#value?.dispose();
     this.#value = stored;
+    this.#applyRequiresGrad();
+  }
+
+  /**
+   * Whether backward passes compute a gradient: true from the start, false for buffers. f16 values have none,
+   * whatever this says. Set it to false to freeze the parameter.
+   */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad;
+  }
+
+  set requiresGrad(value: boolean) {
+    this.#requiresGrad = value;
+    this.#applyRequiresGrad();
+  }
+
+  /** The gradient that backward passes added up, in {@link storedShape}; null before the first. */
+  get grad(): Tensor | null {
+    return this.#value?.grad ?? null;
+  }
+
+  #applyRequiresGrad(): void {
+    if (this.#value) this.#value.requiresGrad = this.#requiresGrad && this.#value.dtype === 'f32';
   }
 
   /** Sets the value from numbers in PyTorch's layout. */
   load(data: ArrayLike<number>): void {
-    const axes = LAYOUTS[this.layout];
-    this.value = scope(() => {
-      const dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
-      const given = this.device.tensor(data, this.shape, { dtype });
-      return axes ? permute(given, axes) : given;
-    });
+    this.value = this.import(data);
   }
 
   /** The value in PyTorch's layout. */
   async save(): Promise<Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
+    return (await this.export(this.value)) as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+  }
+
+  /** Values of a tensor that is stored as this parameter's is (its gradient, an average of it), in PyTorch's layout. */
+  async export(stored: Tensor): Promise<TensorData> {
     const axes = LAYOUTS[this.layout];
-    if (!axes) return (await this.value.data()) as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+    if (!axes) return stored.data();
     const inverse = axes.map((_, i) => axes.findIndex((axis) => axis === i));
-    using given = scope(() => permute(this.value.to('f32'), inverse)).keep();
-    return (await given.data()) as Float32Array<ArrayBuffer>;
+    using given = noGrad(() => scope(() => permute(stored.to('f32'), inverse)).keep());
+    return await given.data();
+  }
+
+  /** The inverse of {@link export}: a tensor in {@link storedShape} of numbers in PyTorch's layout. */
+  import(data: ArrayLike<number>): Tensor {
+    const axes = LAYOUTS[this.layout];
+    return scope(() => {
+      const dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
+      const given = this.device.tensor(data, this.shape, { dtype });
+      return axes ? permute(given, axes) : given;
+    });
   }
 
   dispose(): void {
