@@ -7,6 +7,7 @@ export * from './layout/plan.js';
 export * from './loss/plan.js';
 export * from './matmul/plan.js';
 export * from './norm/plan.js';
+export * from './optim/plan.js';
 export * from './random/plan.js';
 export * from './reduce/plan.js';
 export * from './sampling/plan.js';

@@ -17,6 +17,7 @@ export { PaellaError, type ErrorCode, type ErrorDetails } from './errors.js';
 export * from './io/index.js';
 export * as nn from './nn/index.js';
 export * as ops from './ops/index.js';
+export * as optim from './optim/index.js';
 export { Rng, type RngState } from './random/rng.js';
 export { scope } from './scope.js';
 export { Tensor } from './tensor.js';

@@ -204,6 +204,11 @@ export class Tensor {
     this.#live().version++;
   }
 
+  /** @internal Writes the values of another f32 tensor of this shape into this one's memory. */
+  assign(values: Tensor): void {
+    elementwise.accumulate(this, values, { fresh: true });
+  }
+
   /** @internal Adds to `grad`. */
   accumulate(gradient: Tensor): void {
     if (this.#gradSlot) {
@@ -226,7 +231,7 @@ export class Tensor {
    * @param value, gradSlot tensors of this shape, which this one takes over
    */
   moveTo(value: Tensor, gradSlot: Tensor): void {
-    elementwise.accumulate(value, this, { fresh: true });
+    value.assign(this);
     const old = this.#live();
     this.#storage = value.#live();
     this.#storage.users++;

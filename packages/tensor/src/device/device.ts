@@ -149,7 +149,8 @@ export class Device {
   }
 
   full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {
-    return this.tensor(new Float64Array(sizeOf(shape)).fill(value), shape, { dtype });
+    const values = dtype === 'f32' ? new Float32Array(sizeOf(shape)) : new Float64Array(sizeOf(shape));
+    return this.tensor(value === 0 ? values : values.fill(value), shape, { dtype });
   }
 
   zeros(shape: readonly number[], options?: { dtype?: DType }): Tensor {

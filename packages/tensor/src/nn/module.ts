@@ -240,7 +240,9 @@ export function exportDict(
       const { shape, fileDType: dtype } = find(key);
       const values = await find(key).export(tensorOf(find(key), key));
       const data =
-        dtype === 'i64' ? BigInt64Array.from(values, (v) => BigInt(v)) : (values as Float32Array<ArrayBuffer>);
+        dtype === 'i64'
+          ? BigInt64Array.from(values, (v) => BigInt(v))
+          : (values as Float32Array<ArrayBuffer>);
       return { shape: [...shape], dtype, data };
     },
   };

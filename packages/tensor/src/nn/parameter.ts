@@ -2,7 +2,6 @@ import { noGrad } from '../autograd/mode.js';
 import type { Device } from '../device/device.js';
 import { type DType, type TensorData, bytesOf, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
-import { accumulate } from '../ops/elementwise.js';
 import { permute } from '../ops/layout.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
@@ -109,7 +108,7 @@ export class Parameter {
     const stored = noGrad(() => scope(() => tensor.to(this.#dtype)).keep());
     tensor.dispose();
     if (this.#value?.dtype === 'f32' && stored.dtype === 'f32') {
-      accumulate(this.#value, stored, { fresh: true });
+      this.#value.assign(stored);
       stored.dispose();
       return;
     }
