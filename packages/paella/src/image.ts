@@ -1,4 +1,4 @@
-import { type Device, PaellaError, type Tensor } from '@paella/tensor';
+import { type Device, PaellaError, type Tensor, noGrad } from '@paella/tensor';
 import type { VQModel } from './vqgan/vqmodel.js';
 
 /** An 8-bit picture, RGBA, row by row. The browser's ImageData is one. */
@@ -25,7 +25,7 @@ export async function imagesFromTensor(pixels: Tensor): Promise<RgbaImage[]> {
 
 /** Pictures of tokens, u32 `[B,h,w]`. */
 export async function decodeTokens(vqgan: VQModel, tokens: Tensor): Promise<RgbaImage[]> {
-  const pixels = vqgan.decodeIndices(tokens);
+  const pixels = noGrad(() => vqgan.decodeIndices(tokens));
   const images = await imagesFromTensor(pixels);
   pixels.dispose();
   return images;

@@ -1,4 +1,14 @@
-import { type Device, PaellaError, Rng, type StateDict, type Tensor, ops, scope } from '@paella/tensor';
+import {
+  type Device,
+  PaellaError,
+  Rng,
+  type StateDict,
+  type Tensor,
+  nn,
+  noGrad,
+  ops,
+  scope,
+} from '@paella/tensor';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import { type ModelCard, type ModelFolder, openModelFolder } from './model-folder.js';
 import { type Range, type SampleOptions, sample } from './sample.js';
@@ -89,7 +99,7 @@ export class Pipeline {
   }
 
   /**
-   * Loads a model folder.
+   * Loads a model folder. Its weights require no gradients; to train one of the models, call `requiresGrad_()` on it.
    *
    * @param model `'default'` for the embedded model, a path (in Node), or a URL
    * @throws PaellaError `not-found`, `format` or `state-dict` if the folder is not a complete model
@@ -110,6 +120,8 @@ export class Pipeline {
     await load('unet', unet, card.unet.weights);
     await load('vqgan', vqgan, card.vqgan.weights);
     const textEncoder = await loadTextEncoder(folder, device, dtype, load);
+    for (const model of [unet, vqgan, textEncoder])
+      if (model instanceof nn.Module) model.requiresGrad_(false);
     return new Pipeline(device, card, unet, vqgan, textEncoder);
   }
 
@@ -182,7 +194,7 @@ export class Pipeline {
 
   /** Tokens of pictures of one size, u32 `[B,H,W]`; the caller disposes of them. */
   encode(images: readonly RgbaImage[]): Tensor {
-    return scope(() => this.vqgan.encode(tensorFromImages(this.device, images)).indices);
+    return noGrad(() => scope(() => this.vqgan.encode(tensorFromImages(this.device, images)).indices));
   }
 
   /** Frees the weights. */

@@ -1,4 +1,4 @@
-import { type Rng, type Tensor, PaellaError, ops, scope } from '@paella/tensor';
+import { type Rng, type Tensor, PaellaError, noGrad, ops, scope } from '@paella/tensor';
 import { addNoise } from './noise.js';
 import type { ConditionInputs } from './unet/condition.js';
 import type { Paella } from './unet/paella.js';
@@ -60,8 +60,8 @@ export async function sample(unet: Paella, cond: ConditionInputs, options: Sampl
   const cfg = linspace(options.cfg ?? 8, steps);
 
   return scope(async () => {
-    const both = guidedSteps > 0 ? unet.prepare([cond, uncond!]) : null;
-    const alone = guidedSteps < steps ? unet.prepare([cond]) : null;
+    const both = guidedSteps > 0 ? noGrad(() => unet.prepare([cond, uncond!])) : null;
+    const alone = guidedSteps < steps ? noGrad(() => unet.prepare([cond])) : null;
     try {
       const noise = options.initNoise ?? rng.randint(unet.device, 0, unet.config.num_labels, shape);
       const renoise = { rng, numLabels: unet.config.num_labels, randomTokens: noise };
@@ -69,7 +69,7 @@ export async function sample(unet: Paella, cond: ConditionInputs, options: Sampl
       let tokens = options.init ?? noise;
       for (let i = 0; i < steps; i++) {
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
-        const next = scope(() => {
+        const next = step(() => {
           const features =
             i < guidedSteps
               ? guide(unet.features(ops.cat([tokens, tokens], 0), t[i], both!), cfg[i])
@@ -89,6 +89,9 @@ export async function sample(unet: Paella, cond: ConditionInputs, options: Sampl
     }
   });
 }
+
+/** One step: frees what it makes but its result, and records nothing to differentiate. */
+const step = (fn: () => Tensor): Tensor => noGrad(() => scope(fn));
 
 /**
  * Classifier-free guidance of the features `[2B,…]` of the conditional and the unconditional branch. What

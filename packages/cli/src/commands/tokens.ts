@@ -1,4 +1,4 @@
-import { type Tensor, scope } from '@paella/tensor';
+import { type Tensor, noGrad, scope } from '@paella/tensor';
 import { type RgbaImage, type VQModel, decodeTokens, psnr, tensorFromImages } from 'paella';
 import { fitImage, loadCodec } from '../codec.js';
 import type { Context, ModelOptions } from '../context.js';
@@ -72,7 +72,7 @@ export async function reconstruct(context: Context, file: string, options: Encod
 
 /** u32 `[1,H,W]` */
 function tokenize(vqgan: VQModel, image: RgbaImage): Tensor {
-  return scope(() => vqgan.encode(tensorFromImages(vqgan.device, [image])).indices);
+  return noGrad(() => scope(() => vqgan.encode(tensorFromImages(vqgan.device, [image])).indices));
 }
 
 async function readGrid(indices: Tensor): Promise<TokenGrids> {
