@@ -9,8 +9,10 @@ import combine from './combine.wgsl';
 import accumulateSource from './accumulate.wgsl';
 import castSource from './cast.wgsl';
 import unarySource from './unary.wgsl';
+import unaryGradSource from './unary_grad.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
+const unaryGrad = defineKernel('unary_grad', linear, activation, sincos, unaryGradSource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
 
@@ -63,7 +65,7 @@ const UNARY = {
 } as const;
 
 /** Numbers of the functions in `combine.wgsl`. */
-const BINARY = { add: 0, sub: 1, mul: 2, div: 3, maximum: 4, minimum: 5, pow: 6 } as const;
+const BINARY = { add: 0, sub: 1, mul: 2, div: 3, maximum: 4, minimum: 5, pow: 6, gt: 7, eq: 8 } as const;
 
 export type UnaryOp = keyof typeof UNARY;
 export type BinaryOp = keyof typeof BINARY;
@@ -84,6 +86,23 @@ export function planUnary(
     params: { vec4s, alpha, beta },
     workgroups: linearGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: 8 * size },
+  });
+}
+
+/** Operands: x, dy, out. */
+export function planUnaryGrad(
+  op: UnaryOp,
+  size: number,
+  alpha: number,
+  beta: number,
+  caps: Capabilities,
+): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(unaryGrad, {
+    constants: { WG },
+    params: { vec4s, op: UNARY[op], alpha, beta },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: 4 * size, bytes: 12 * size },
   });
 }
 

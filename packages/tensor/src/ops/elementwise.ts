@@ -7,18 +7,26 @@ import {
   planBinaryBroadcast,
   planCast,
   planUnary,
+  planUnaryGrad,
 } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import type { DType } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, describe } from './check.js';
+import { sumTo } from './layout.js';
 
 /** Applies a function to every element. `alpha` and `beta` are leaky_relu's slope and clamp's bounds. */
 export function unary(op: UnaryOp, x: Tensor, alpha = 0, beta = 0): Tensor {
   checkDType(op, 'f32', { input: x });
   const out = x.device.empty(x.shape);
   x.device.run(planUnary(op, x.size, alpha, beta, x.device.capabilities), [x, out]);
-  return out;
+  return record(op, out, [x], [x], (grad, [saved]) => {
+    const dx = saved.device.empty(saved.shape);
+    const plan = planUnaryGrad(op, saved.size, alpha, beta, saved.device.capabilities);
+    saved.device.run(plan, [saved, grad, dx]);
+    return [dx];
+  });
 }
 
 /**
@@ -27,7 +35,7 @@ export function unary(op: UnaryOp, x: Tensor, alpha = 0, beta = 0): Tensor {
  * @throws PaellaError `dtype` for any other conversion
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
-  if (x.dtype === dtype) return x.device.view(x, x.shape);
+  if (x.dtype === dtype) return x.reshape(x.shape);
   const conversion = `${x.dtype} ${dtype}`;
   if (!canCast(conversion)) {
     throw new PaellaError(
@@ -37,7 +45,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   }
   const out = x.device.empty(x.shape, dtype);
   x.device.run(planCast(conversion, x.size, x.device.capabilities), [x, out]);
-  return out;
+  return record('cast', out, [x], [], (grad) => [grad]); // gradients are f32, whatever the value is
 }
 
 /**
@@ -51,7 +59,9 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
     checkDType(op, 'f32', { input: a });
     const out = device.empty(a.shape);
     device.run(planBinary(op, a.size, b, device.capabilities), [a, null, out]);
-    return out;
+    return record(op, out, [a], USES_OPERANDS.has(op) ? [a] : [], (grad, [saved]) => [
+      toFirst(op, grad, saved, b),
+    ]);
   }
   checkDType(op, 'f32', { input: a, other: b });
   const shape = broadcastShapes(op, a, b);
@@ -68,7 +78,55 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
     const strides = { a: pad(folded.a, 0), b: pad(folded.b, 0) };
     device.run(planBinaryBroadcast(op, pad(folded.shape, 1), strides, device.capabilities), [a, b, out]);
   }
-  return out;
+  const usesOperands = USES_OPERANDS.has(op) || op === 'mul' || op === 'div';
+  return record(op, out, [a, b], usesOperands ? [a, b] : [], (grad, [first, second], needs) => [
+    needs[0] ? sumTo(toFirst(op, grad, first, second), a.shape) : null,
+    needs[1] ? sumTo(toSecond(op, grad, first, second), b.shape) : null,
+  ]);
+}
+
+/** Functions whose gradient depends on where they are computed, also with a number. */
+const USES_OPERANDS: ReadonlySet<BinaryOp> = new Set(['maximum', 'minimum', 'pow']);
+
+/** Gradient of the first operand, before sums over what was repeated. Equal operands of a maximum share it. */
+function toFirst(op: BinaryOp, grad: Tensor, a: Tensor, b: Tensor | number): Tensor {
+  switch (op) {
+    case 'mul':
+    case 'div':
+      return binary(op, grad, b);
+    case 'maximum':
+      return grad.mul(binary('gt', a, b).add(binary('eq', a, b).mul(0.5)));
+    case 'minimum':
+      return grad.mul(
+        binary('gt', a, b)
+          .add(binary('eq', a, b).mul(0.5))
+          .neg()
+          .add(1),
+      );
+    case 'pow':
+      return grad.mul(typeof b === 'number' ? a.pow(b - 1).mul(b) : a.pow(b.sub(1)).mul(b));
+    default:
+      return grad;
+  }
+}
+
+function toSecond(op: BinaryOp, grad: Tensor, a: Tensor, b: Tensor): Tensor {
+  switch (op) {
+    case 'sub':
+      return grad.neg();
+    case 'mul':
+      return grad.mul(a);
+    case 'div':
+      return grad.mul(a).div(b.square()).neg();
+    case 'maximum':
+      return toFirst('minimum', grad, a, b);
+    case 'minimum':
+      return toFirst('maximum', grad, a, b);
+    case 'pow':
+      return grad.mul(a.pow(b)).mul(a.log());
+    default:
+      return grad;
+  }
 }
 
 function broadcastShapes(op: string, a: Tensor, b: Tensor): number[] {

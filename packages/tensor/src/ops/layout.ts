@@ -77,6 +77,35 @@ export function slice(x: Tensor, axis: number, start: number, end?: number): Ten
 }
 
 /**
+ * Repeats a tensor along dimensions of length 1, and along new ones in front, as PyTorch's `expand`; a copy.
+ *
+ * @param shape which the shape of `x` broadcasts to
+ * @throws PaellaError `shape` if it does not
+ */
+export function expand(x: Tensor, shape: readonly number[]): Tensor {
+  const lead = shape.length - x.rank;
+  const fits = lead >= 0 && x.shape.every((length, i) => length === 1 || length === shape[i + lead]);
+  checkShape(fits, 'expand', `cannot repeat to [${shape.join(',')}]`, { input: x });
+  const own = stridesOf(x.shape);
+  const strides = shape.map((_, i) => (i < lead || x.shape[i - lead] === 1 ? 0 : own[i - lead]));
+  const view = {
+    shape,
+    from: { strides, offset: 0 },
+    to: { strides: stridesOf(shape), offset: 0 },
+  };
+  return gather('expand', x, view, shape, (grad) => sumTo(grad, x.shape));
+}
+
+/** Sums over what broadcasting repeated: the gradient of an operand of shape `shape`. */
+export function sumTo(grad: Tensor, shape: readonly number[]): Tensor {
+  const lead = grad.rank - shape.length;
+  const axes = grad.shape.flatMap((length, i) =>
+    i < lead || (shape[i - lead] === 1 && length > 1) ? [i] : [],
+  );
+  return axes.length === 0 ? grad : grad.sum(axes, { keepdim: true }).reshape(shape);
+}
+
+/**
  * Joins tensors along an axis.
  *
  * @param tensors at least one; of one type, and of one shape but for the axis

@@ -5,9 +5,13 @@ import {
   planArgmax,
   planReduce,
 } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
+import { noGrad } from '../autograd/mode.js';
 import { sizeOf } from '../dtype.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, resolveAxis } from './check.js';
+import { binary } from './elementwise.js';
+import { expand } from './layout.js';
 
 export interface ReduceOptions {
   /** Keeps the reduced dimensions, with length 1. */
@@ -51,9 +55,18 @@ export function reduce(
       current = next;
     }
   }
-  const out = current.reshape(outShape);
+  const out = noGrad(() => current.reshape(outShape));
   if (current !== x) current.dispose();
-  return out;
+  const kept1 = x.shape.map((length, i) => (reduced.has(i) ? 1 : length));
+  const linear = op === 'sum' || op === 'mean';
+  return record(op, out, [x], linear ? [] : [x, out], (grad, [saved, best]) => {
+    const wide = grad.reshape(kept1);
+    if (op === 'sum') return [expand(wide, x.shape)];
+    if (op === 'mean') return [expand(wide.mul(out.size / x.size), x.shape)];
+    // Elements that are equally large share the gradient.
+    const hits = binary('eq', saved, best.reshape(kept1));
+    return [hits.mul(wide.div(reduce('sum', hits, [...reduced], { keepdim: true })))];
+  });
 }
 
 /**

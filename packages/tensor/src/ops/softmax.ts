@@ -1,4 +1,5 @@
 import { type SoftmaxPlanOptions, planSoftmax } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, resolveAxis } from './check.js';
 import { aroundAxis } from './reduce.js';
@@ -35,5 +36,8 @@ function run(op: string, x: Tensor, axis: number, options: SoftmaxPlanOptions): 
   const out = x.device.empty(x.shape);
   if (x.size > 0)
     x.device.run(planSoftmax(aroundAxis(x.shape, at), options, x.device.capabilities), [x, out]);
-  return out;
+  return record(op, out, [x], [out], (grad, [y]) => {
+    const total = (of: Tensor): Tensor => of.sum(at, { keepdim: true });
+    return [options.log ? grad.sub(y.exp().mul(total(grad))) : y.mul(grad.sub(total(grad.mul(y))))];
+  });
 }
