@@ -1,7 +1,7 @@
 // Matrix product with a fused epilogue: out = activation(a·b + bias) + residual.
 //
-// Layout   a [batch,m,k], b [batch,k,n], bias [n], residual and out [batch,m,n], all row-major f32; b may be
-//          f16 (shared/weight_f16.wgsl).
+// Layout   a [batch,m,k], b [batch,k,n] (shared/block_nn.wgsl) or [batch,n,k] (block_nt.wgsl), bias [n], residual and
+//          out [batch,m,n], all row-major f32; b may be f16 (shared/weight_f16.wgsl).
 // Needs    k and n divisible by 4.
 // Cost     2·m·k·n FLOPs; an invocation computes one tile (shared/tile8.wgsl).
 
@@ -11,6 +11,8 @@ struct Params {
   m: u32,
   k4: u32,
   n4: u32,
+  // Of a row of b.
+  b_row: u32,
   // In vec4s from one batch entry to the next; 0 where an operand is shared by all.
   a_stride: u32,
   b_stride: u32,
@@ -46,8 +48,8 @@ fn main(
   let row = (tile % row_tiles) * 8u;
   if column >= params.n4 { return; }
   let batch = group.z;
-  let first = batch * params.b_stride + column;
-  let t = tile8(batch * params.a_stride, row, params.m, params.k4, first, params.n4);
+  let first = batch * params.b_stride + block_start(column, params.b_row);
+  let t = tile8(batch * params.a_stride, row, params.m, params.k4, first, params.b_row);
   // A loop keeps the epilogue's code small: unrolled, it takes as long to compile as the product.
   var sums = array(t.s0, t.s1, t.s2, t.s3, t.s4, t.s5, t.s6, t.s7);
   for (var r = 0u; r < 8u && row + r < params.m; r++) { store(batch, row + r, column, sums[r]); }

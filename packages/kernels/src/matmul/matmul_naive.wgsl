@@ -1,6 +1,7 @@
 // Matrix product with a fused epilogue, one invocation an output: out = activation(a·b + bias) + residual.
 //
-// Layout   a [batch,m,k], b [batch,k,n], bias [n], residual and out [batch,m,n], all row-major f32.
+// Layout   a [batch,m,k], b [batch,k,n], or either with its last two dimensions swapped, by strides; bias [n],
+//          residual and out [batch,m,n], all row-major f32.
 // Needs    nothing: this is the twin that matmul.wgsl is tested against, and serves odd sizes.
 // Cost     2·m·k·n FLOPs, two loads an FMA.
 
@@ -13,6 +14,9 @@ struct Params {
   // In elements from one batch entry to the next; 0 where an operand is shared by all.
   a_stride: u32,
   b_stride: u32,
+  // From one row and from one step of the contraction to the next, and from one step and one column to the next.
+  a_strides: vec2u,
+  b_strides: vec2u,
   // As in matmul.wgsl.
   epilogue: u32,
 }
@@ -35,11 +39,11 @@ fn main(
   let row = element / params.n;
   let column = element % params.n;
   let batch = group.z;
-  let i = batch * params.a_stride + row * params.k;
-  let j = batch * params.b_stride + column;
+  let i = batch * params.a_stride + row * params.a_strides.x;
+  let j = batch * params.b_stride + column * params.b_strides.y;
   var sum = 0.0;
   for (var k = 0u; k < params.k; k++) {
-    sum = fma(a[i + k], b[j + k * params.n], sum);
+    sum = fma(a[i + k * params.a_strides.y], b[j + k * params.b_strides.x], sum);
   }
   let index = batch * params.m * params.n + element;
   if (params.epilogue & 1u) != 0u { sum += bias[column]; }

@@ -3,6 +3,7 @@ import type { RandomStream } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import blockNN from '../shared/block_nn.wgsl';
 import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
@@ -14,8 +15,8 @@ import logitsSource from './sample_logits.wgsl';
 
 const shared = [linear, threefry, best, gumbel];
 const fused = {
-  f32: defineKernel('sample_linear', ...shared, weightF32, rank4, tile8, linearSource),
-  f16: defineKernel('sample_linear_f16', ...shared, weightF16, rank4, tile8, linearSource),
+  f32: defineKernel('sample_linear', ...shared, weightF32, rank4, blockNN, tile8, linearSource),
+  f16: defineKernel('sample_linear_f16', ...shared, weightF16, rank4, blockNN, tile8, linearSource),
 };
 const stored = defineKernel('sample_logits', linear, threefry, best, gumbel, logitsSource);
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);

@@ -3,7 +3,8 @@
 //
 // Operands come straight from memory: adapters that run on a CPU pay for every load and every barrier, so staging
 // tiles in workgroup memory costs there more than it saves. The rows are written out because not every compiler
-// keeps an indexed local array in registers. Needs rank4.wgsl and one of weight_f32.wgsl, weight_f16.wgsl.
+// keeps an indexed local array in registers. Needs rank4.wgsl, one of weight_f32.wgsl and weight_f16.wgsl, and one of
+// block_nn.wgsl and block_nt.wgsl.
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 
@@ -19,8 +20,8 @@ struct Tile {
 }
 
 // Rows `row … row + 7` of a matrix of `rows` rows and `k4` vec4s that starts at `base`; the last row stands in for
-// those past the end. `first` is the vec4 of the weight's first row, `n4` the vec4s from one row to the next.
-fn tile8(base: u32, row: u32, rows: u32, k4: u32, first: u32, n4: u32) -> Tile {
+// those past the end. `first` is where the weight's block starts (`block_start`), `stride` the vec4s of its rows.
+fn tile8(base: u32, row: u32, rows: u32, k4: u32, first: u32, stride: u32) -> Tile {
   let last = rows - 1u;
   let i0 = base + row * k4;
   let i1 = base + min(row + 1u, last) * k4;
@@ -32,21 +33,16 @@ fn tile8(base: u32, row: u32, rows: u32, k4: u32, first: u32, n4: u32) -> Tile {
   let i7 = base + min(row + 7u, last) * k4;
   var s0 = vec4f(); var s1 = vec4f(); var s2 = vec4f(); var s3 = vec4f();
   var s4 = vec4f(); var s5 = vec4f(); var s6 = vec4f(); var s7 = vec4f();
-  var j = first;
   for (var k = 0u; k < k4; k++) {
-    let b0 = load_weight(j);
-    let b1 = load_weight(j + n4);
-    let b2 = load_weight(j + 2u * n4);
-    let b3 = load_weight(j + 3u * n4);
-    j += 4u * n4;
-    s0 = rank4(a[i0 + k], b0, b1, b2, b3, s0);
-    s1 = rank4(a[i1 + k], b0, b1, b2, b3, s1);
-    s2 = rank4(a[i2 + k], b0, b1, b2, b3, s2);
-    s3 = rank4(a[i3 + k], b0, b1, b2, b3, s3);
-    s4 = rank4(a[i4 + k], b0, b1, b2, b3, s4);
-    s5 = rank4(a[i5 + k], b0, b1, b2, b3, s5);
-    s6 = rank4(a[i6 + k], b0, b1, b2, b3, s6);
-    s7 = rank4(a[i7 + k], b0, b1, b2, b3, s7);
+    let b = load_block(first, k, stride);
+    s0 = rank4(a[i0 + k], b[0], b[1], b[2], b[3], s0);
+    s1 = rank4(a[i1 + k], b[0], b[1], b[2], b[3], s1);
+    s2 = rank4(a[i2 + k], b[0], b[1], b[2], b[3], s2);
+    s3 = rank4(a[i3 + k], b[0], b[1], b[2], b[3], s3);
+    s4 = rank4(a[i4 + k], b[0], b[1], b[2], b[3], s4);
+    s5 = rank4(a[i5 + k], b[0], b[1], b[2], b[3], s5);
+    s6 = rank4(a[i6 + k], b[0], b[1], b[2], b[3], s6);
+    s7 = rank4(a[i7 + k], b[0], b[1], b[2], b[3], s7);
   }
   return Tile(s0, s1, s2, s3, s4, s5, s6, s7);
 }

@@ -1,6 +1,16 @@
-import { type Activation, type MatmulOptions, planMatmul } from '@paella/kernels';
+import {
+  type Activation,
+  type MatmulOptions,
+  type MatmulTNOptions,
+  planMatmul,
+  planMatmulTN,
+} from '@paella/kernels';
+import { needsGrad, record } from '../autograd/graph.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
+import { unary } from './elementwise.js';
+
+type Forced = Pick<MatmulOptions, 'force'>;
 
 /**
  * Matrix product over the last two dimensions. Leading dimensions must be equal, or absent from `b`, which
@@ -10,7 +20,7 @@ import { checkDType, checkShape, weightType } from './check.js';
  * @param b `[…,k,n]` or `[k,n]`
  * @returns `[…,m,n]`
  */
-export function matmul(a: Tensor, b: Tensor, { force }: Pick<MatmulOptions, 'force'> = {}): Tensor {
+export function matmul(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
   if (b.rank === 2) return linear(a, b, { force });
   checkDType('matmul', 'f32', { a, b });
   const [m, k] = a.shape.slice(-2);
@@ -22,7 +32,48 @@ export function matmul(a: Tensor, b: Tensor, { force }: Pick<MatmulOptions, 'for
   const out = a.device.empty([...lead, m, n]);
   const batch = lead.reduce((product, length) => product * length, 1);
   a.device.run(planMatmul({ batch, m, k, n }, { force }, a.device.capabilities), [a, b, null, null, out]);
+  return record('matmul', out, [a, b], [a, b], (grad, [savedA, savedB], needs) => [
+    needs[0] ? matmulNT(grad, savedB, { force }) : null,
+    needs[1] ? matmulTN(savedA, grad, { force }) : null,
+  ]);
+}
+
+/**
+ * @internal a·bᵀ, which is the gradient of a product's first operand.
+ *
+ * @param a `[…,m,k]`
+ * @param b `[…,n,k]` with the leading dimensions of `a`, or `[n,k]`; then f16 if n and k divide by 4
+ * @returns `[…,m,n]`
+ */
+export function matmulNT(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
+  const [n, k] = b.shape.slice(-2);
+  const shared = b.rank === 2;
+  const batch = shared ? 1 : b.size / (n * k);
+  const m = a.size / k / batch;
+  const out = a.device.empty([...a.shape.slice(0, -1), n]);
+  const options = { transposeB: true, weight: weightType('matmul', b), force };
+  const plan = planMatmul({ batch, m, k, n }, options, a.device.capabilities);
+  if (out.size > 0) a.device.run(plan, [a, b, null, null, out]);
   return out;
+}
+
+/**
+ * @internal aᵀ·b, which is the gradient of a product's second operand: a sum over rows, in a fixed order.
+ *
+ * @param a `[…,k,m]`
+ * @param b `[…,k,n]` with the leading dimensions of `a`
+ * @returns `[…,m,n]`
+ */
+export function matmulTN(a: Tensor, b: Tensor, options: MatmulTNOptions = {}): Tensor {
+  const [k, m] = a.shape.slice(-2);
+  const n = b.shape[b.rank - 1];
+  const lead = a.shape.slice(0, -2);
+  const batch = lead.reduce((product, length) => product * length, 1);
+  const { device } = a;
+  const { launch, chunks } = planMatmulTN({ batch, m, k, n }, options, device.capabilities);
+  const out = device.empty([batch, chunks, m, n]);
+  device.run(launch, [a, b, ...(launch.kernel.bindings.length === 5 ? [null, null] : []), out]);
+  return out.sum(1).reshape([...lead, m, n]);
 }
 
 export interface LinearOptions {
@@ -37,14 +88,14 @@ export interface LinearOptions {
 }
 
 /**
- * `activation(x·weight + bias) + residual` in one kernel.
+ * `activation(x·weight + bias) + residual`, in one kernel unless a gradient needs what the activation was applied to.
  *
  * @param x `[…,k]`
  * @param weight `[k,n]`, the transpose of what PyTorch's Linear stores; f16 if k and n divide by 4
  * @returns `[…,n]`
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  const { bias = null, activation, residual = null, force } = options;
+  const { bias = null, activation = 'none', residual = null, force } = options;
   const operands = { input: x, weight, bias, residual };
   checkDType('linear', 'f32', { input: x, bias, residual });
   const stored = weightType('linear', weight);
@@ -53,6 +104,10 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   checkShape(!bias || bias.size === n, 'linear', `expects ${n} biases`, operands);
   const m = x.size / k;
   checkShape(!residual || residual.size === m * n, 'linear', `expects ${m * n} residuals`, operands);
+  if (activation !== 'none' && needsGrad(x, weight, bias)) {
+    const activated = unary(activation, linear(x, weight, { bias, force }));
+    return residual ? activated.add(residual.reshape(activated.shape)) : activated;
+  }
   const out = x.device.empty([...x.shape.slice(0, -1), n]);
   const plan = planMatmul(
     { batch: 1, m, k, n },
@@ -60,5 +115,24 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     x.device.capabilities,
   );
   x.device.run(plan, [x, weight, bias, residual, out]);
-  return out;
+  return record('linear', out, [x, weight, bias, residual], [x, weight], (grad, saved, needs) => [
+    ...linearGradients(grad, saved, needs, { bias, force }),
+    needs[3] ? grad.reshape(residual!.shape) : null,
+  ]);
+}
+
+/** @internal Gradients of `x·weight + bias`: of x, weight and bias. */
+export function linearGradients(
+  grad: Tensor,
+  [x, weight]: readonly Tensor[],
+  needs: readonly boolean[],
+  { bias, force }: { bias: Tensor | null } & Forced,
+): (Tensor | null)[] {
+  const [k, n] = weight.shape.slice(-2);
+  const rows = grad.reshape([-1, n]);
+  return [
+    needs[0] ? matmulNT(rows, weight.reshape([k, n]), { force }).reshape(x.shape) : null,
+    needs[1] ? matmulTN(x.reshape([-1, k]), rows, { force }).reshape(weight.shape) : null,
+    needs[2] ? rows.sum(0).reshape(bias!.shape) : null,
+  ];
 }

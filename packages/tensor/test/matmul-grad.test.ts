@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { type Tensor, ops, scope } from '../src/index.js';
+import { matmulNT, matmulTN } from '../src/ops/matmul.js';
+import { gradcheck } from './gradcheck.js';
+import {
+  TRANSPOSED,
+  type Values,
+  expectClose,
+  golden,
+  noise,
+  permuted,
+  relativeError,
+  testDevice,
+  upload,
+} from './helpers.js';
+
+const device = await testDevice();
+const cases = await golden('ops');
+
+const leaf = (values: Values): Tensor => {
+  const tensor = upload(device, values);
+  tensor.requiresGrad = true;
+  return tensor;
+};
+
+describe('gradients of products', () => {
+  it('of linear equal PyTorch', async (context) => {
+    await scope(async () => {
+      const get = (name: string): Values => cases.get(`linear/${name}`);
+      const [x, weight, bias] = [get('input'), permuted(get('weight'), TRANSPOSED), get('bias')].map(leaf);
+      ops.linear(x, weight, { bias }).backward(upload(device, get('grad_output')));
+      await expectClose(x.grad!, get('grad_input'), { tolerance: 2e-6, context });
+      await expectClose(weight.grad!, permuted(get('grad_weight'), TRANSPOSED), { tolerance: 2e-6, context });
+      await expectClose(bias.grad!, get('grad_bias'), { tolerance: 2e-6, context });
+    });
+  });
+
+  it('of a batched product equal PyTorch', async (context) => {
+    await scope(async () => {
+      const get = (name: string): Values => cases.get(`matmul_batched/${name}`);
+      const [a, b] = [leaf(get('a')), leaf(get('b'))];
+      a.matmul(b).backward(upload(device, get('grad_output')));
+      await expectClose(a.grad!, get('grad_a'), { tolerance: 2e-6, context });
+      await expectClose(b.grad!, get('grad_b'), { tolerance: 2e-6, context });
+    });
+  });
+
+  it.each([
+    { k: 8, n: 12 },
+    { k: 3, n: 5 },
+  ])('of linear with all that it fuses equal finite differences: $k to $n', async ({ k, n }) => {
+    const inputs = [noise([2, 3, k], 1), noise([k, n], 2), noise([n], 3), noise([2, 3, n], 4)];
+    for (const activation of ['none', 'gelu', 'silu'] as const) {
+      await gradcheck(
+        device,
+        (x, weight, bias, residual) => ops.linear(x, weight, { bias, residual, activation }),
+        inputs,
+      );
+    }
+  });
+
+  it.each([
+    { m: 9, k: 12, n: 8, batch: 1 },
+    { m: 17, k: 8, n: 20, batch: 3 },
+    { m: 1, k: 4, n: 4, batch: 1 },
+  ])('come from kernels that agree with their naive twins: $batch × $m,$k,$n', async ({ m, k, n, batch }) => {
+    await scope(async () => {
+      const a = upload(device, noise([batch, m, k], 1));
+      const bT = upload(device, noise([batch, n, k], 2));
+      const naive = await matmulNT(a, bT, { force: 'naive' }).data();
+      expect(relativeError(await matmulNT(a, bT, { force: 'tile' }).data(), naive)).toBeLessThan(1e-6);
+      const x = upload(device, noise([batch, 130, m % 4 ? 12 : m], 3));
+      const y = upload(device, noise([batch, 130, n], 4));
+      const sums = await matmulTN(x, y, { force: 'naive' }).data();
+      for (const chunk of [130, 64, 17]) {
+        expect(relativeError(await matmulTN(x, y, { force: 'tile', chunk }).data(), sums)).toBeLessThan(1e-6);
+      }
+    });
+  });
+
+  it('pass through weights that are stored as f16', async () => {
+    await scope(async () => {
+      const x = leaf(noise([5, 8], 1));
+      const weight = upload(device, noise([8, 12], 2));
+      const upstream = upload(device, noise([5, 12], 3));
+      ops.linear(x, weight.to('f16')).backward(upstream);
+      const expected = matmulNT(upstream, weight.to('f16').to('f32'), { force: 'naive' });
+      expect(relativeError(await x.grad!.data(), await expected.data())).toBeLessThan(1e-6);
+    });
+  });
+});
