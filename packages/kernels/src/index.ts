@@ -1,12 +1,25 @@
 export * from './kernel.js';
 export * from './attention/plan.js';
+export * from './attention/grad_plan.js';
 export * from './conv/plan.js';
 export * from './elementwise/plan.js';
 export * from './embedding/plan.js';
 export * from './layout/plan.js';
 export * from './loss/plan.js';
 export * from './matmul/plan.js';
-export * from './norm/plan.js';
+export * from './norm/grad_plan.js';
+export {
+  planBatchNorm,
+  planModulate,
+  planMoments,
+  planMomentsMerge,
+  planResponseScale,
+  planRowNorm,
+  type BatchNormOptions,
+  type NormPlanOptions,
+  type RowNormOptions,
+  type SampleShape,
+} from './norm/plan.js';
 export * from './optim/plan.js';
 export * from './random/plan.js';
 export * from './reduce/plan.js';

@@ -6,7 +6,7 @@ import {
   layerNorm,
   modulate,
   rmsNorm,
-} from '../src/ops/norm.js';
+} from '../src/ops/index.js';
 import type { Tensor } from '../src/tensor.js';
 import {
   NCHW_TO_NHWC,

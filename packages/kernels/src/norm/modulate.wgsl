@@ -13,6 +13,8 @@ struct Params {
   channels: u32,
   // From one sample's scale_shift to the next's; 0 where all share it.
   stride: u32,
+  // 0: leaves b out.
+  shift: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<T>;
@@ -30,5 +32,6 @@ fn main(
   if i >= params.size { return; }
   let a = i / params.sample * params.stride + i % params.channels;
   let b = a + params.channels;
-  out[i] = fma(x[i], 1.0 + scale_shift[a], scale_shift[b]);
+  out[i] = x[i] * (1.0 + scale_shift[a]);
+  if params.shift == 1u { out[i] += scale_shift[b]; }
 }

@@ -11,34 +11,24 @@ import responseSource from './response_scale.wgsl';
 import rowNormSource from './row_norm.wgsl';
 
 /** A kernel over channels, for channels divisible by 4 and for any. */
-interface Pair {
+export interface Pair {
   vec4: Kernel;
   scalar: Kernel;
 }
 
-const pair = (name: string, ...parts: string[]): Pair => ({
+export const pair = (name: string, ...parts: string[]): Pair => ({
   vec4: defineKernel(name, linear, LANES.rows, ...parts),
   scalar: defineKernel(`${name}_scalar`, linear, LANES.scalar, ...parts),
 });
 
-// A single weight lies in the first lane.
+/** A single weight lies in the first lane. */
+export const oneOf = {
+  vec4: 'fn one_of(v: vec4f) -> f32 { return v.x; }',
+  scalar: 'fn one_of(v: f32) -> f32 { return v; }',
+};
 const rowNorm: Pair = {
-  vec4: defineKernel(
-    'row_norm',
-    linear,
-    LANES.rows,
-    'fn one_of(v: vec4f) -> f32 { return v.x; }',
-    team,
-    rowNormSource,
-  ),
-  scalar: defineKernel(
-    'row_norm_scalar',
-    linear,
-    LANES.scalar,
-    'fn one_of(v: f32) -> f32 { return v; }',
-    team,
-    rowNormSource,
-  ),
+  vec4: defineKernel('row_norm', linear, LANES.rows, oneOf.vec4, team, rowNormSource),
+  scalar: defineKernel('row_norm_scalar', linear, LANES.scalar, oneOf.scalar, team, rowNormSource),
 };
 const batchNorm = pair('batch_norm', batchNormSource);
 const modulate = pair('modulate', modulateSource);
@@ -46,7 +36,7 @@ const response = pair('response_scale', team, responseSource);
 const moments = pair('moments', momentsSource);
 const merge = pair('moments_merge', mergeSource);
 
-const WG = 64;
+export const WG = 64;
 
 export interface NormPlanOptions {
   /** Overrides the planner's choice, for tests and benchmarks: no vec4s, or a workgroup a row. */
@@ -60,9 +50,13 @@ export interface SampleShape {
   channels: number;
 }
 
-function pick({ vec4, scalar }: Pair, channels: number, { force }: NormPlanOptions) {
+export function pick({ vec4, scalar }: Pair, channels: number, { force }: NormPlanOptions) {
   return channels % 4 === 0 && force !== 'naive' ? { kernel: vec4, lanes: 4 } : { kernel: scalar, lanes: 1 };
 }
+
+/** How a kernel reads `count` weights: 0 none, 1 one a channel, 2 one for all. */
+export const weightKind = (count: number, channels: number): number =>
+  count === 0 ? 0 : count === channels ? 1 : 2;
 
 export interface RowNormOptions extends NormPlanOptions {
   /** Subtracts the mean: layer norm. Without it: RMS norm. */
@@ -82,10 +76,15 @@ export function planRowNorm(
 ): Launch {
   const { center, eps, weights, biases, force } = options;
   const { kernel, lanes } = pick(rowNorm, channels, options);
-  const kind = (count: number) => (count === 0 ? 0 : count === channels ? 1 : 2);
   const TEAM = force === 'team' || (!force && !caps.isSoftware && channels >= 128) ? WG : 1;
   return launch(kernel, {
-    constants: { WG, TEAM, CENTER: center, WEIGHT: kind(weights), BIAS: kind(biases) },
+    constants: {
+      WG,
+      TEAM,
+      CENTER: center,
+      WEIGHT: weightKind(weights, channels),
+      BIAS: weightKind(biases, channels),
+    },
     params: { rows, length: channels / lanes, mean: 1 / channels, eps },
     workgroups: linearGrid(rows * TEAM, WG, caps),
     cost: { flops: 7 * rows * channels, bytes: 8 * rows * channels + 4 * (weights + biases) },
@@ -115,10 +114,10 @@ export function planBatchNorm(shape: SampleShape, options: BatchNormOptions, cap
   });
 }
 
-/** Operands: x, scale_shift, out. `shared`: one row of scale_shift serves all samples. */
+/** Operands: x, scale_shift, out. `shared`: one row of scale_shift serves all samples; `shift: false` only scales. */
 export function planModulate(
   shape: SampleShape,
-  options: NormPlanOptions & { shared: boolean },
+  options: NormPlanOptions & { shared: boolean; shift?: boolean },
   caps: Capabilities,
 ): Launch {
   const { kernel, lanes } = pick(modulate, shape.channels, options);
@@ -127,7 +126,13 @@ export function planModulate(
   const size = shape.samples * sample;
   return launch(kernel, {
     constants: { WG },
-    params: { size, sample, channels, stride: options.shared ? 0 : 2 * channels },
+    params: {
+      size,
+      sample,
+      channels,
+      stride: options.shared ? 0 : 2 * channels,
+      shift: Number(options.shift ?? true),
+    },
     workgroups: linearGrid(size, WG, caps),
     cost: { flops: 2 * size * lanes, bytes: 8 * size * lanes },
   });

@@ -2,8 +2,12 @@ import type { Activation } from '@paella/kernels';
 import { conv2d, convTranspose2d } from '../ops/conv.js';
 import { embedding } from '../ops/embedding.js';
 import { linear } from '../ops/matmul.js';
-import { batchNorm, globalResponseNorm, rmsNorm } from '../ops/norm.js';
+import { batchNorm, batchNormTraining } from '../ops/channel-norm.js';
+import { rmsNorm } from '../ops/norm.js';
+import { globalResponseNorm } from '../ops/response-norm.js';
 import type { Tensor } from '../tensor.js';
+import { noGrad } from '../autograd/mode.js';
+import { scope } from '../scope.js';
 import * as init from './init.js';
 import { Module, type ModuleContext } from './module.js';
 import { Parameter } from './parameter.js';
@@ -123,7 +127,13 @@ export class RMSNorm extends Module {
   }
 }
 
-/** Batch norm with the running statistics, over the last dimension. */
+/** How much of a batch's statistics the running ones take over, PyTorch's default. */
+const MOMENTUM = 0.1;
+
+/**
+ * Batch norm over the last dimension: with the running statistics, or in training mode with the batch's own, which
+ * move the running ones.
+ */
 export class BatchNorm2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
@@ -146,12 +156,33 @@ export class BatchNorm2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    const { weight, bias } = { weight: this.weight.value, bias: this.bias.value };
+    if (this.training) {
+      const { out, mean, variance } = batchNormTraining(x, { weight, bias });
+      this.#track(mean, variance, out.size / mean.size);
+      return out;
+    }
     return batchNorm(x, {
       mean: this.running_mean.value,
       variance: this.running_var.value,
-      weight: this.weight.value,
-      bias: this.bias.value,
+      weight,
+      bias,
     });
+  }
+
+  /** The running variance is that of a sample, the batch's own that of a population. */
+  #track(mean: Tensor, variance: Tensor, count: number): void {
+    const moved = (running: Parameter, value: Tensor, factor: number): void => {
+      running.value = running.value.mul(1 - MOMENTUM).add(value.mul(MOMENTUM * factor));
+    };
+    noGrad(() =>
+      scope(() => {
+        moved(this.running_mean, mean, 1);
+        moved(this.running_var, variance, count / Math.max(1, count - 1));
+        const batches = this.num_batches_tracked;
+        batches.value = batches.value.add(1);
+      }),
+    );
   }
 }
 

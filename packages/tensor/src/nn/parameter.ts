@@ -26,7 +26,7 @@ export interface ParameterOptions {
   layout?: Layout;
   /** A buffer in PyTorch's sense: saved with the model, not trained. */
   isBuffer?: boolean;
-  /** Element type in checkpoints, where it is not f32. */
+  /** Element type in checkpoints, where it is not f32; on the device all numbers are floats. */
   fileDType?: 'i64';
 }
 
@@ -51,7 +51,7 @@ export class Parameter {
     this.layout = options.layout ?? 'same';
     this.isBuffer = options.isBuffer ?? false;
     this.fileDType = options.fileDType ?? 'f32';
-    this.#dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
+    this.#dtype = 'f32';
     this.#requiresGrad = !this.isBuffer;
     if (device.isMeta) this.value = device.empty(this.storedShape, this.dtype);
   }
@@ -145,8 +145,8 @@ export class Parameter {
   }
 
   /** The value in PyTorch's layout. */
-  async save(): Promise<Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
-    return (await this.export(this.value)) as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+  async save(): Promise<Float32Array<ArrayBuffer>> {
+    return (await this.export(this.value)) as Float32Array<ArrayBuffer>;
   }
 
   /** Values of a tensor that is stored as this parameter's is (its gradient, an average of it), in PyTorch's layout. */
@@ -162,8 +162,7 @@ export class Parameter {
   import(data: ArrayLike<number>): Tensor {
     const axes = LAYOUTS[this.layout];
     return scope(() => {
-      const dtype = this.fileDType === 'i64' ? 'i32' : 'f32';
-      const given = this.device.tensor(data, this.shape, { dtype });
+      const given = this.device.tensor(data, this.shape, { dtype: 'f32' });
       return axes ? permute(given, axes) : given;
     });
   }
