@@ -199,16 +199,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
   }
 
-  store(batch, first_row + rows, head, column, rows, o0);
-  store(batch, first_row + rows + 1u, head, column, rows + 1u, o1);
-  store(batch, first_row + rows + 2u, head, column, rows + 2u, o2);
-  store(batch, first_row + rows + 3u, head, column, rows + 3u, o3);
+  // The peaks that the last block left are in the half that the next one would start from.
+  let last = blocks % 2u * ROWS;
+  store(batch, first_row + rows, head, column, rows, peaks[last + rows], o0);
+  store(batch, first_row + rows + 1u, head, column, rows + 1u, peaks[last + rows + 1u], o1);
+  store(batch, first_row + rows + 2u, head, column, rows + 2u, peaks[last + rows + 2u], o2);
+  store(batch, first_row + rows + 3u, head, column, rows + 3u, peaks[last + rows + 3u], o3);
 }
 
 // Every total was written before the last barrier.
-fn store(batch: u32, row: u32, head: u32, column: u32, local_row: u32, sum: vec4f) {
+fn store(batch: u32, row: u32, head: u32, column: u32, local_row: u32, peak: f32, sum: vec4f) {
   if row >= params.queries { return; }
   let t = local_row * 4u;
   let total = (totals[t] + totals[t + 1u]) + (totals[t + 2u] + totals[t + 3u]);
-  out[((batch * params.queries + row) * params.heads + head) * params.d + column] = sum / total;
+  let to = (batch * params.queries + row) * params.heads + head;
+  out[to * params.d + column] = sum / total;
+  if column == 0u && params.stats_start > 0u { store_stats(to, peak, total); }
 }

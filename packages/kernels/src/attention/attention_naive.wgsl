@@ -52,6 +52,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       }
     }
   }
-  let to = ((batch * params.queries + row) * params.heads + head) * params.d;
-  for (var i = 0u; i < params.d; i++) { out[to + i] = sums[i] / total; }
+  let to = (batch * params.queries + row) * params.heads + head;
+  for (var i = 0u; i < params.d; i++) { out[to * params.d + i] = sums[i] / total; }
+  if params.stats_start > 0u { store_stats(to, peak, total); }
 }

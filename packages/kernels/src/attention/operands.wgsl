@@ -15,6 +15,9 @@ struct Params {
   scale: f32,
   // In numbers, from one batch entry to the next.
   weights_stride: u32,
+  // Where in `out`, behind the result, four numbers a query and head begin that gradients need: the largest
+  // score, and the sum of exponentials of differences to it. 0 to keep none.
+  stats_start: u32,
   // Start, stride of a row, stride of the batch.
   q_view: vec3u,
   k_view: vec3u,
@@ -34,3 +37,9 @@ struct Params {
 @group(0) @binding(6) var<storage, read> weights: array<f32>;
 @group(0) @binding(7) var<storage, read_write> out: array<T>;
 @group(1) @binding(0) var<uniform> params: Params;
+
+// Keeps what gradients need of a query and head, number `row` of all.
+fn store_stats(row: u32, peak: f32, total: f32) {
+  let stats = vec4f(peak, total, 0.0, 0.0);
+  for (var i = 0u; i < 4u / LANES; i++) { out[params.stats_start + row * (4u / LANES) + i] = piece(stats, i); }
+}

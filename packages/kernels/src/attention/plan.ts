@@ -1,21 +1,13 @@
 import { type Capabilities, type Launch, defineKernel, launch } from '../kernel.js';
 import naiveSource from './attention_naive.wgsl';
 import blockSource from './attention.wgsl';
+import NUMBERS from './lanes1.wgsl';
+import VEC4S from './lanes4.wgsl';
 import operands from './operands.wgsl';
 
-const blocks = defineKernel('attention', 'alias T = vec4f;', operands, blockSource);
-const simple = defineKernel(
-  'attention_simple',
-  'alias T = vec4f; const MAX_D = 32; fn product(a: T, b: T) -> f32 { return dot(a, b); }',
-  operands,
-  naiveSource,
-);
-const naive = defineKernel(
-  'attention_naive',
-  'alias T = f32; const MAX_D = 128; fn product(a: T, b: T) -> f32 { return a * b; }',
-  operands,
-  naiveSource,
-);
+const blocks = defineKernel('attention', VEC4S, operands, blockSource);
+const simple = defineKernel('attention_simple', VEC4S, operands, naiveSource);
+const naive = defineKernel('attention_naive', NUMBERS, operands, naiveSource);
 const kernels = { blocks, simple, naive };
 
 /** Multiply-adds of a launch below which a software adapter would compile the larger kernel for longer than run it. */
@@ -23,6 +15,9 @@ const SMALL = 1 << 21;
 
 /** The largest head both kernels hold. */
 export const MAX_HEAD_SIZE = 128;
+
+/** The numbers kept for each query and head, where a gradient is wanted; two of them are padding. */
+export const STATS_WORDS = 4;
 
 /** Where the rows of an operand lie in its buffer, in elements. */
 export interface RowsView {
@@ -55,6 +50,11 @@ export interface AttentionPlanOptions {
   biasStrides: readonly number[] | null;
   /** From one batch entry's key weights to the next's; null without weights. */
   weightsStride: number | null;
+  /**
+   * Behind the result, `out` has room for {@link STATS_WORDS} numbers a query and head, and gets there what
+   * gradients need to compute the softmax again.
+   */
+  keepStats?: boolean;
   /** Overrides the planner's choice, for tests and benchmarks. */
   force?: keyof typeof kernels;
 }
@@ -70,12 +70,9 @@ export function planAttention(
   const { batch, heads, headSize, queries, keys, extra } = shape;
   const { q, k, v, k2, v2, biasStrides, weightsStride } = options;
   const views = { q_view: q, k_view: k, v_view: v, k2_view: k2 ?? NOWHERE, v2_view: v2 ?? NOWHERE };
-  const aligned = Object.values(views).every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
   const pairs = queries * (keys + extra);
-  const small = caps.isSoftware && 2 * batch * heads * pairs * headSize < SMALL;
-  const variant = options.force ?? (headSize % 4 !== 0 || !aligned ? 'naive' : small ? 'simple' : 'blocks');
+  const variant = options.force ?? variantFor(shape, Object.values(views), caps);
   const lanes = variant === 'naive' ? 1 : 4;
-  const inLanes = ({ start, row, batch: step }: RowsView) => [start / lanes, row / lanes, step / lanes];
   // 4 invocations for each vec4 of a head, and 16 queries to a workgroup.
   const WG = variant === 'blocks' ? headSize : 16;
   const rows = variant === 'blocks' ? 16 : WG;
@@ -94,7 +91,8 @@ export function planAttention(
       d: headSize / lanes,
       scale: options.scale,
       weights_stride: weightsStride ?? 0,
-      ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, inLanes(view)])),
+      stats_start: options.keepStats ? (batch * queries * heads * headSize) / lanes : 0,
+      ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, viewIn(lanes, view)])),
       bias_strides: biasStrides ?? [0, 0, 0, 0],
     },
     workgroups: [Math.ceil(queries / rows), heads, batch],
@@ -103,4 +101,21 @@ export function planAttention(
       bytes: 8 * batch * heads * (queries + keys + extra) * headSize,
     },
   });
+}
+
+/** By vec4s where rows allow it; in blocks, unless compiling that takes a software adapter longer than it saves. */
+export function variantFor(
+  { batch, heads, headSize, queries, keys, extra }: AttentionShape,
+  views: readonly RowsView[],
+  caps: Capabilities,
+): keyof typeof kernels {
+  const aligned = views.every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
+  if (headSize % 4 !== 0 || !aligned) return 'naive';
+  const small = caps.isSoftware && 2 * batch * heads * queries * (keys + extra) * headSize < SMALL;
+  return small ? 'simple' : 'blocks';
+}
+
+/** A view in elements of one or four numbers, as kernels take it. */
+export function viewIn(lanes: number, { start, row, batch }: RowsView): number[] {
+  return [start / lanes, row / lanes, batch / lanes];
 }

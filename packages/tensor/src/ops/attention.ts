@@ -1,7 +1,23 @@
-import { type AttentionPlanOptions, MAX_HEAD_SIZE, type RowsView, planAttention } from '@paella/kernels';
+import {
+  type AttentionGradPlanOptions,
+  type AttentionPlanOptions,
+  type AttentionShape,
+  MAX_HEAD_SIZE,
+  type RowsView,
+  STATS_WORDS,
+  planAttention,
+  planAttentionBiasGrad,
+  planAttentionDelta,
+  planAttentionKeyGrad,
+  planAttentionQueryGrad,
+} from '@paella/kernels';
+import { needsGrad, record } from '../autograd/graph.js';
+import type { Device } from '../device/device.js';
+import { sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape } from './check.js';
+import { cat, expand } from './layout.js';
 
 /**
  * Columns `start … start + width` of every row of a packed projection: how queries, keys and values are told
@@ -116,21 +132,40 @@ export function attention(
     `expects key weights [${batch},${total}] or [1,${total}]`,
   );
 
+  if (keyWeights?.requiresGrad) {
+    throw new PaellaError('unsupported', 'attention: key weights have no gradient', {
+      fix: 'Use detach(), or add the logarithm of the weights as a bias.',
+    });
+  }
+
   const { device } = rows.q.tensor;
-  const out = device.empty([batch, queries, channels]);
-  if (out.size === 0) return out;
+  const sources = [...new Set(Object.values(all).map(({ tensor }) => tensor))];
+  const at = (one: Rows): Operand => operandOf(one, sources);
+  const keepStats = needsGrad(...sources, bias);
+  const resultShape = [batch, queries, channels];
+  const size = sizeOf(resultShape);
+  if (size === 0) return device.empty(resultShape);
+  // The statistics lie behind the result, since the kernel has no binding left for them.
+  const whole = device.empty([size + (keepStats ? batch * queries * heads * STATS_WORDS : 0)]);
+  const out = device.view(whole, resultShape);
+  whole.dispose();
+  const shape = { batch, heads, headSize, queries, keys, extra: extraKeys };
+  const scaling = {
+    scale: options.scale ?? 1 / Math.sqrt(headSize),
+    q: viewOf(at(rows.q)),
+    biasStrides: bias && stridesOf(bias),
+    weightsStride: keyWeights && (weightRows === 1 ? 0 : total),
+    force,
+  };
   const plan = planAttention(
-    { batch, heads, headSize, queries, keys, extra: extraKeys },
+    shape,
     {
-      scale: options.scale ?? 1 / Math.sqrt(headSize),
-      q: viewOf(rows.q),
-      k: viewOf(rows.k),
-      v: viewOf(rows.v),
-      k2: more && viewOf(more.k2),
-      v2: more && viewOf(more.v2),
-      biasStrides: bias && stridesOf(bias),
-      weightsStride: keyWeights && (weightRows === 1 ? 0 : total),
-      force,
+      ...scaling,
+      k: viewOf(at(rows.k)),
+      v: viewOf(at(rows.v)),
+      k2: more && viewOf(at(more.k2)),
+      v2: more && viewOf(at(more.v2)),
+      keepStats,
     },
     device.capabilities,
   );
@@ -144,15 +179,175 @@ export function attention(
     keyWeights,
     out,
   ]);
-  return out;
+  const call: Call = {
+    shape,
+    scaling,
+    q: at(rows.q),
+    pairs: [rows, ...(more ? [{ k: more.k2, v: more.v2 }] : [])].map((pair, i) => ({
+      k: at(pair.k),
+      v: at(pair.v),
+      firstKey: i * keys,
+    })),
+    sources: sources.map((source) => source.shape),
+    bias: bias && bias.shape,
+  };
+  const optional = [bias, keyWeights].filter((tensor) => tensor !== null);
+  return record('attention', out, [...sources, bias], [out, ...sources, ...optional], (grad, saved, needs) =>
+    gradients(call, grad, saved, needs),
+  );
+}
+
+/** {@link Rows} of one of the tensors behind a call. */
+interface Operand {
+  source: number;
+  shape: readonly number[];
+  start: number;
+  width: number;
+}
+
+/** What a gradient has to know about a call, apart from values. */
+interface Call {
+  shape: AttentionShape;
+  scaling: Pick<AttentionGradPlanOptions, 'scale' | 'q' | 'biasStrides' | 'weightsStride' | 'force'>;
+  q: Operand;
+  pairs: { k: Operand; v: Operand; firstKey: number }[];
+  /** Shapes of the tensors behind the operands. */
+  sources: (readonly number[])[];
+  bias: readonly number[] | null;
+}
+
+/**
+ * @param saved the result with its statistics, the sources, the bias and the key weights if there are any
+ * @returns gradients of the sources and the bias
+ */
+function gradients(
+  call: Call,
+  grad: Tensor,
+  [out, ...saved]: readonly Tensor[],
+  needs: readonly boolean[],
+): (Tensor | null)[] {
+  const { shape, scaling, q, sources } = call;
+  const { batch, heads, queries } = shape;
+  const { device } = grad;
+  const { capabilities } = device;
+  const channels = heads * shape.headSize;
+  const count = sources.length;
+  const optional = saved.slice(count);
+  const bias = call.bias && optional[0];
+  const keyWeights = scaling.weightsStride === null ? null : optional[optional.length - 1];
+  const stats = device.empty([batch, queries, heads, STATS_WORDS]);
+  device.run(planAttentionDelta(shape, capabilities), [out, grad, stats]);
+
+  const pairs = call.pairs
+    .map(({ k, v, firstKey }) => ({
+      k,
+      v,
+      shape: { ...shape, keys: k.shape[1], extra: 0 },
+      options: { ...scaling, k: viewOf(k), v: viewOf(v), firstKey },
+      operands: [saved[q.source], saved[k.source], saved[v.source], bias, keyWeights, grad, stats],
+    }))
+    .filter((pair) => pair.shape.keys > 0);
+
+  // Columns of one tensor are written where they belong; other gradients are made one by one and then joined.
+  const targets = sources.map((_, i) => (needs[i] && isPacked(call, i) ? canvas(call, i, device) : null));
+  const pieces: { operand: Operand; value: Tensor }[] = [];
+  const dense = (rows: number): RowsView => ({ start: 0, row: channels, batch: rows * channels });
+
+  if (needs[q.source]) {
+    const target = targets[q.source];
+    const dq = target ?? device.empty([batch, queries, channels]);
+    pairs.forEach((pair, i) => {
+      const options = { ...pair.options, accumulate: i > 0 };
+      const view = target ? viewOf(q) : dense(queries);
+      device.run(planAttentionQueryGrad(pair.shape, view, options, capabilities), [...pair.operands, dq]);
+    });
+    if (!target) pieces.push({ operand: q, value: dq });
+  }
+
+  for (const { k, v, operands, options, shape: own } of pairs) {
+    if (!needs[k.source] && !needs[v.source]) continue;
+    const run = (dk: RowsView, dv: RowsView, to: Tensor): void =>
+      device.run(planAttentionKeyGrad(own, dk, dv, options, capabilities), [...operands, to]);
+    const target = targets[k.source];
+    if (target) {
+      run(viewOf(k), viewOf(v), target);
+      continue;
+    }
+    const gradShape = [batch, own.keys, channels];
+    const second = Math.ceil(sizeOf(gradShape) / device.partAlignment) * device.partAlignment;
+    const both = device.empty([second + sizeOf(gradShape)]);
+    const view = dense(own.keys);
+    run(view, { ...view, start: second }, both);
+    pieces.push(
+      { operand: k, value: device.view(both, gradShape) },
+      { operand: v, value: device.part(both, second, gradShape) },
+    );
+  }
+
+  const joined = sources.map((source, i) => {
+    if (targets[i] || !needs[i]) return targets[i];
+    const own = pieces.filter(({ operand }) => operand.source === i);
+    const wide = own.map(({ operand, value }) => widen(operand, value));
+    return wide.length > 0 ? wide.reduce((sum, one) => sum.add(one)) : zeros(device, source);
+  });
+  if (!bias || !needs[count]) return [...joined, null];
+
+  const [b, h, n, m] = bias.shape;
+  // The softmax does not see what all keys have in common.
+  if (m === 1) return [...joined, zeros(device, bias.shape)];
+  const dBias = device.empty(bias.shape);
+  for (const pair of pairs) {
+    const plan = planAttentionBiasGrad(pair.shape, [b, h, n], pair.options, capabilities);
+    device.run(plan, [...pair.operands, dBias]);
+  }
+  return [...joined, dBias];
+}
+
+/** Whether kernels can write to the gradient of a source: one part of it an operand, keys together with values. */
+function isPacked({ shape, q, pairs, sources }: Call, source: number): boolean {
+  const own = operandsIn({ q, pairs }, source);
+  const apart = own.every(({ start }, i) => i === 0 || own[i - 1].start + own[i - 1].width <= start);
+  const together = pairs.every(({ k, v }) => (k.source === source) === (v.source === source));
+  return apart && together && sources[source][0] === shape.batch;
+}
+
+/** Memory for the gradient of a source, 0 where no operand lies. */
+function canvas(call: Call, source: number, device: Device): Tensor {
+  const shape = call.sources[source];
+  const used = operandsIn(call, source).reduce((sum, { width }) => sum + width, 0);
+  return used === shape[2] ? device.empty(shape) : zeros(device, shape);
+}
+
+/** From left to right. */
+function operandsIn({ q, pairs }: Pick<Call, 'q' | 'pairs'>, source: number): Operand[] {
+  const all = [q, ...pairs.flatMap(({ k, v }) => [k, v])];
+  return all.filter((operand) => operand.source === source).sort((a, b) => a.start - b.start);
+}
+
+/** The gradient of an operand's tensor from that of its columns, which each batch entry has its own of. */
+function widen({ shape, start, width }: Operand, value: Tensor): Tensor {
+  const [batch, rows, columns] = shape;
+  const own = batch === value.shape[0] ? value : value.sum(0, { keepdim: true });
+  if (width === columns) return own;
+  const gap = (count: number): Tensor[] => (count > 0 ? [value.device.zeros([batch, rows, count])] : []);
+  return cat([...gap(start), own, ...gap(columns - start - width)]);
+}
+
+/** Zeros that need no upload of their size. */
+function zeros(device: Device, shape: readonly number[]): Tensor {
+  return expand(device.zeros([1]), shape);
+}
+
+function operandOf({ tensor, start, width }: Rows, sources: readonly Tensor[]): Operand {
+  return { source: sources.indexOf(tensor), shape: tensor.shape, start, width };
 }
 
 function rowsOf(value: Tensor | Rows): Rows {
   return 'tensor' in value ? value : { tensor: value, start: 0, width: value.shape[value.rank - 1] };
 }
 
-function viewOf({ tensor, start }: Rows): RowsView {
-  const [batch, rows, width] = tensor.shape;
+function viewOf({ shape, start }: Pick<Operand, 'shape' | 'start'>): RowsView {
+  const [batch, rows, width] = shape;
   return { start, row: width, batch: batch === 1 ? 0 : rows * width };
 }
 
