@@ -1,7 +1,18 @@
 export * from './kernel.js';
 export * from './attention/plan.js';
 export * from './attention/grad_plan.js';
-export * from './conv/plan.js';
+export * from './conv/grad_plan.js';
+export {
+  convOutputSize,
+  convTransposeOutputSize,
+  planConv2d,
+  planConvTranspose2d,
+  planSkipConv2d,
+  type ConvOptions,
+  type ConvShape,
+  type ConvTransposeOptions,
+  type ConvTransposeShape,
+} from './conv/plan.js';
 export * from './elementwise/plan.js';
 export * from './embedding/plan.js';
 export * from './layout/plan.js';

@@ -1,4 +1,4 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Kernel, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
 import tileSource from './conv.wgsl';
@@ -11,7 +11,7 @@ import sliding from './sliding.wgsl';
 const tile = defineKernel('conv', linear, rank4, tileSource);
 const naive = defineKernel('conv_naive', linear, naiveSource);
 const transposeNaive = defineKernel('conv_transpose_naive', linear, transposeNaiveSource);
-const depthwise = defineKernel('conv_depthwise', linear, depthwiseSource, sliding);
+export const depthwise = defineKernel('conv_depthwise', linear, depthwiseSource, sliding);
 const skip = defineKernel('conv_skip', linear, skipSource, sliding);
 
 /** A convolution of `[batch,height,width,channels]` by `[kernelHeight,kernelWidth,channels/groups,outChannels]`. */
@@ -45,7 +45,7 @@ export interface ConvTransposeOptions {
   force?: 'tile' | 'naive';
 }
 
-const WG = 64;
+export const WG = 64;
 
 /** Height and width of a convolution's output; below 1 where the kernel does not fit. */
 export function convOutputSize({
@@ -144,11 +144,16 @@ export function planSkipConv2d(
   return planSliding(skip, shape, range, { bias: options.bias ?? false, replicate: false }, caps);
 }
 
-function planSliding(
-  kernel: typeof depthwise,
+export function planSliding(
+  kernel: Kernel,
   shape: ConvTransposeShape,
   range: { first4: number; count4: number },
-  { bias, replicate }: { bias: boolean; replicate: boolean },
+  {
+    bias,
+    replicate,
+    flip = false,
+    offset = 0,
+  }: { bias: boolean; replicate: boolean; flip?: boolean; offset?: number },
   caps: Capabilities,
 ): Launch {
   const { batch, width, height, kernelWidth, kernelHeight, padding, outChannels } = shape;
@@ -165,6 +170,8 @@ function planSliding(
       ...range,
       images: batch,
       replicate: Number(replicate),
+      flip: Number(flip),
+      offset,
     },
     workgroups: linearGrid(strips * range.count4, WG, caps),
     // Both kinds read each of their inputs and weights once: half a skip convolution has half the outputs, and
@@ -173,16 +180,20 @@ function planSliding(
   });
 }
 
-/** Operands: x, weight, bias or null, out. */
+/**
+ * Operands: x, weight, bias or null, out.
+ *
+ * @param options.outputSize where it is not what the shape gives: pixels that no input reaches are zero
+ */
 export function planConvTranspose2d(
   shape: ConvTransposeShape,
-  options: ConvTransposeOptions,
+  options: ConvTransposeOptions & { outputSize?: { height: number; width: number } },
   caps: Capabilities,
 ): Launch {
   const { batch, height, width, channels, outChannels, stride, padding } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
   const { bias = false, force = vec4s ? 'tile' : 'naive' } = options;
-  const out = convTransposeOutputSize(shape);
+  const out = options.outputSize ?? convTransposeOutputSize(shape);
   const outPixels = batch * out.height * out.width;
   const cost = convCost(shape, batch * height * width, channels, bias);
   cost.bytes += 4 * (outPixels - batch * height * width) * outChannels;
@@ -223,7 +234,12 @@ function tileParams({ batch, channels, outChannels }: ConvTransposeShape, pixels
 }
 
 /** Every weight meets `pixels` pixels; an operand is counted once. */
-function convCost(shape: ConvTransposeShape, pixels: number, channelsPerOutput: number, bias: boolean) {
+export function convCost(
+  shape: ConvTransposeShape,
+  pixels: number,
+  channelsPerOutput: number,
+  bias: boolean,
+) {
   const { batch, height, width, channels, outChannels, kernelHeight, kernelWidth } = shape;
   const weights = kernelHeight * kernelWidth * channelsPerOutput * outChannels;
   const inputs = batch * height * width * channels;

@@ -21,6 +21,10 @@ struct Params {
   images: u32,
   // 1: pixels outside are those on the edge, 0: they are zero.
   replicate: u32,
+  // 1: walks the taps backwards, which turns a convolution into its gradient.
+  flip: u32,
+  // Of use to skip_input_grad.wgsl.
+  offset: u32,
 }
 
 fn value(row: u32, column: i32, channel: u32) -> Value {
@@ -63,7 +67,8 @@ fn main(
     var v2 = value(row, left + 2, channel);
     for (var kx = 0u; kx < params.kernel.x; kx++) {
       let v3 = value(row, left + 3 + i32(kx), channel);
-      let w = tap_weight(ky * params.kernel.x + kx, channel);
+      let tap = ky * params.kernel.x + kx;
+      let w = tap_weight(select(tap, params.kernel.x * params.kernel.y - 1u - tap, params.flip == 1u), channel);
       s0 = multiply_add(v0, w, s0);
       s1 = multiply_add(v1, w, s1);
       s2 = multiply_add(v2, w, s2);

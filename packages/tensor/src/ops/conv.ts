@@ -2,6 +2,7 @@ import {
   type ConvOptions as ConvPlanOptions,
   type ConvTransposeOptions as ConvTransposePlanOptions,
   type ConvTransposeShape,
+  canSlideBackwards,
   convOutputSize,
   convTransposeOutputSize,
   planConv2d,
@@ -9,10 +10,13 @@ import {
   planMatmul,
   planSkipConv2d,
 } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
+import { convGradients, convTransposeGradients, skipConvGradients } from './conv-grad.js';
 import { cat } from './layout.js';
+import { linearGradients } from './matmul.js';
 
 export interface Conv2dOptions {
   /** `[out]` */
@@ -59,7 +63,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     const matrix = { batch: 1, m: pixels, k: channels, n: outChannels };
     const matmulOptions = { bias: !!bias, weight: weightType('conv2d', weight) };
     device.run(planMatmul(matrix, matmulOptions, device.capabilities), [x, weight, bias, null, out]);
-    return out;
+    return record('conv2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
+      linearGradients(grad, saved, needs, { bias }),
+    );
   }
   if (force === 'matmul') {
     throw new PaellaError('argument', 'conv2d: only a dense 1×1 convolution of stride 1 is a matrix product');
@@ -67,7 +73,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   checkDType('conv2d', 'f32', { weight });
   const planOptions = { bias: !!bias, replicate: paddingMode === 'replicate', force };
   device.run(planConv2d(shape, planOptions, device.capabilities), [x, weight, bias, out]);
-  return out;
+  return record('conv2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
+    convGradients(grad, saved, needs, shape, planOptions),
+  );
 }
 
 export interface ConvTranspose2dOptions {
@@ -103,7 +111,9 @@ export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspos
   const out = device.empty([shape.batch, size.height, size.width, shape.outChannels]);
   const plan = planConvTranspose2d(shape, { bias: !!bias, force }, device.capabilities);
   device.run(plan, [x, weight, bias, out]);
-  return out;
+  return record('convTranspose2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
+    convTransposeGradients(grad, saved, needs, shape, { force }),
+  );
 }
 
 export interface SkipConv2dOptions {
@@ -135,7 +145,7 @@ export function skipConv2d(x: Tensor, skip: Tensor, weight: Tensor, options: Ski
   const { batch, channels, outChannels } = shape;
   const fits = weight.shape[2] === 2 && outChannels === channels;
   checkShape(fits, 'skipConv2d', `expects a weight [kh,kw,2,${channels}]`, operands);
-  if (channels % 8 !== 0 || force === 'naive') {
+  if (channels % 8 !== 0 || force === 'naive' || !canSlideBackwards(shape)) {
     const joined = cat([x, skip], 3);
     const out = conv2d(joined, weight, { bias, padding, groups: channels, force: 'naive' });
     joined.dispose();
@@ -152,7 +162,9 @@ export function skipConv2d(x: Tensor, skip: Tensor, weight: Tensor, options: Ski
     const plan = planSkipConv2d(half, shape, { bias: !!bias }, device.capabilities);
     device.run(plan, [source, weight, bias, out]);
   }
-  return out;
+  return record('skipConv2d', out, [x, skip, weight, bias], [x, skip, weight], (grad, saved, needs) =>
+    skipConvGradients(grad, saved, needs, shape),
+  );
 }
 
 function shapeOf(x: Tensor, weight: Tensor, stride: number, padding: number): ConvTransposeShape {
