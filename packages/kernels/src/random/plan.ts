@@ -2,10 +2,12 @@ import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from
 import linear from '../shared/linear.wgsl';
 import sincos from '../shared/sincos.wgsl';
 import drawSource from './draw.wgsl';
+import dropoutSource from './dropout.wgsl';
 import replaceSource from './replace_tokens.wgsl';
 import threefry from './threefry.wgsl';
 
 const draw = defineKernel('draw', linear, sincos, threefry, drawSource);
+const dropout = defineKernel('dropout', linear, threefry, dropoutSource);
 const replace = defineKernel('replace_tokens', linear, threefry, replaceSource);
 
 /** Which stream of random words a launch reads: the generator's 64-bit key, and the number of the draw. */
@@ -61,5 +63,16 @@ export function planReplaceTokens(
     },
     workgroups: linearGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: 16 * size },
+  });
+}
+
+/** Operands: x, out. Keeps an element with probability 1 − p, scaled by 1/(1 − p). */
+export function planDropout(p: number, size: number, from: RandomStream, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(dropout, {
+    constants: { WG },
+    params: { vec4s, ...from, p, scale: 1 / (1 - p) },
+    workgroups: linearGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: 8 * size },
   });
 }

@@ -1,4 +1,10 @@
-import { type EmbeddingOptions, planEmbedding } from '@paella/kernels';
+import {
+  type EmbeddingOptions,
+  planEmbedding,
+  planEmbeddingGrad,
+  planEmbeddingGradNaive,
+} from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape } from './check.js';
 
@@ -16,7 +22,7 @@ import { checkDType, checkShape } from './check.js';
 export function embedding(
   indices: Tensor,
   weight: Tensor,
-  { force }: Pick<EmbeddingOptions, 'force'> = {},
+  { force }: { force?: EmbeddingOptions['force'] | 'naive' } = {},
 ): Tensor {
   checkDType('embedding', 'u32', { indices });
   checkDType('embedding', 'f32', { weight });
@@ -26,7 +32,20 @@ export function embedding(
   });
   const { device } = indices;
   const out = device.empty([...indices.shape, dim]);
-  const plan = planEmbedding({ count: indices.size, rows, dim }, { force }, device.capabilities);
-  device.run(plan, [indices, weight, out]);
-  return out;
+  const shape = { count: indices.size, rows, dim };
+  const forward = { force: force === 'naive' ? ('scalar' as const) : force };
+  device.run(planEmbedding(shape, forward, device.capabilities), [indices, weight, out]);
+  return record('embedding', out, [weight], [indices], (grad, [saved]) => {
+    const dWeight = device.empty([rows, dim]);
+    if (force === 'naive') {
+      device.run(planEmbeddingGradNaive(shape, device.capabilities), [saved, grad, dWeight]);
+      return [dWeight];
+    }
+    const { sort, chunks, sum } = planEmbeddingGrad(shape, device.capabilities);
+    const ends = device.empty([chunks, rows], 'u32');
+    const order = device.empty([Math.max(1, saved.size)], 'u32');
+    device.run(sort, [saved, ends, order]);
+    device.run(sum, [grad, ends, order, dWeight]);
+    return [dWeight];
+  });
 }

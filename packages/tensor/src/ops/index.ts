@@ -1,6 +1,7 @@
 export * from './attention.js';
 export { batchNorm, batchNormTraining, instanceNorm, type BatchNormOptions } from './channel-norm.js';
 export * from './conv.js';
+export * from './dropout.js';
 export { binary, cast, unary } from './elementwise.js';
 export * from './embedding.js';
 export { cat, expand, permute, pixelShuffle, pixelUnshuffle, reshape, slice, transpose } from './layout.js';

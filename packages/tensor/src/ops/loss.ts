@@ -1,7 +1,12 @@
-import { type CrossEntropyPlanOptions, planCrossEntropy } from '@paella/kernels';
+import { type CrossEntropyPlanOptions, planCrossEntropy, planCrossEntropyRows } from '@paella/kernels';
+import { needsGrad, record } from '../autograd/graph.js';
+import { noGrad } from '../autograd/mode.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
-import { checkDType, checkShape } from './check.js';
+import { scope } from '../scope.js';
+import { checkDType, checkShape, weightType } from './check.js';
+import { cat } from './layout.js';
+import { linear, matmulNT, matmulTN } from './matmul.js';
 
 /**
  * Cross-entropy of every position, as PyTorch's with `reduction='none'`:
@@ -29,9 +34,7 @@ export function crossEntropy(
     'expects logits [...,classes] and a target [...]',
     operands,
   );
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new PaellaError('argument', `crossEntropy: labelSmoothing must be in [0,1], got ${labelSmoothing}`);
-  }
+  checkSmoothing('crossEntropy', labelSmoothing);
   const { device } = logits;
   const out = device.empty(target.shape);
   const plan = planCrossEntropy(
@@ -41,5 +44,127 @@ export function crossEntropy(
     device.capabilities,
   );
   if (target.size > 0) device.run(plan, [logits, logits, target, out]);
+  return record('crossEntropy', out, [logits], [logits, target], (grad, [saved, labels]) => {
+    const dx = saved.device.empty(saved.shape);
+    dx.assign(saved);
+    const rows = device.empty([target.size, 2]);
+    const options = { smoothing: labelSmoothing, force, gradient: true };
+    const gradPlan = planCrossEntropyRows(target.size, classes, options, device.capabilities);
+    if (target.size > 0) device.run(gradPlan, [dx, labels, grad, rows]);
+    return [dx];
+  });
+}
+
+function checkSmoothing(op: string, labelSmoothing: number): void {
+  if (labelSmoothing >= 0 && labelSmoothing <= 1) return;
+  throw new PaellaError('argument', `${op}: labelSmoothing must be in [0,1], got ${labelSmoothing}`);
+}
+
+/** Bytes of logits that exist at a time. */
+const LOGITS_AT_A_TIME = 16 << 20;
+
+export interface LinearCrossEntropyOptions {
+  /** f32, the shape of `target`: what each position counts; by default all count equally, 1 together. */
+  rowWeights?: Tensor;
+  labelSmoothing?: number;
+  /** Positions at a time, for tests. */
+  chunkRows?: number;
+  force?: CrossEntropyPlanOptions['force'];
+}
+
+/**
+ * Cross-entropy of `h·weight`, a model's last layer and its loss in one, so that the logits never exist all at once:
+ * they are computed for some rows, turned into the loss and, if wanted, into gradients at once, and dropped.
+ * `Σ rowWeights · crossEntropy(h·weight, target)`.
+ *
+ * @param h `[…,c]`
+ * @param weight `[c,classes]`, as for {@link linear}
+ * @param target u32 `[…]`; a class past the end counts as the last one
+ * @returns the scalar `loss`, which is differentiable; and for every position `rows`, its cross-entropy, and
+ *   `correct`, 1 where the target has the largest logit
+ * @throws PaellaError `shape` if operands do not fit together, `argument` for labelSmoothing outside of [0,1]
+ */
+export function linearCrossEntropy(
+  h: Tensor,
+  weight: Tensor,
+  target: Tensor,
+  options: LinearCrossEntropyOptions = {},
+): { loss: Tensor; rows: Tensor; correct: Tensor } {
+  const { rowWeights, labelSmoothing: smoothing = 0, force } = options;
+  checkDType('linearCrossEntropy', 'f32', { h, rowWeights });
+  checkDType('linearCrossEntropy', 'u32', { target });
+  weightType('linearCrossEntropy', weight);
+  checkSmoothing('linearCrossEntropy', smoothing);
+  const [c, classes] = weight.shape;
+  const operands = { h, weight, target, rowWeights };
+  const count = target.size;
+  const fits =
+    weight.rank === 2 && h.rank > 0 && h.shape[h.rank - 1] === c && h.size === count * c && count > 0;
+  checkShape(fits, 'linearCrossEntropy', 'expects h [...,c], weight [c,classes] and target [...]', operands);
+  checkShape(
+    !rowWeights || rowWeights.size === count,
+    'linearCrossEntropy',
+    `expects ${count} weights`,
+    operands,
+  );
+  const { device } = h;
+  const [toH, toWeight] = [needsGrad(h), needsGrad(weight)];
+  const gradient = toH || toWeight;
+  const chunk = options.chunkRows ?? Math.max(1, Math.floor(LOGITS_AT_A_TIME / (4 * classes)));
+
+  const result = noGrad(() =>
+    scope(() => {
+      const flat = h.reshape([count, c]);
+      const labels = target.reshape([count]);
+      const scales = (rowWeights ?? device.full([count], 1 / count)).reshape([count]);
+      const partsOfH: Tensor[] = [];
+      const terms: Tensor[] = [];
+      let dWeight: Tensor | null = null;
+      for (let start = 0; start < count; start += chunk) {
+        const part = (x: Tensor): Tensor => (count <= chunk ? x : x.slice(0, start, start + chunk));
+        const { dh, dw, out } = scope(() => {
+          const own = part(flat);
+          const logits = linear(own, weight);
+          const rows = logits.shape[0];
+          const both = device.empty([rows, 2]);
+          const plan = planCrossEntropyRows(
+            rows,
+            classes,
+            { smoothing, force, gradient },
+            device.capabilities,
+          );
+          device.run(plan, [logits, part(labels), part(scales), both]);
+          const before = dWeight;
+          const fresh = toWeight ? matmulTN(own, logits) : null;
+          return {
+            dh: toH ? matmulNT(logits, weight) : null,
+            dw: fresh && before ? before.add(fresh) : fresh,
+            out: both,
+          };
+        });
+        if (dh) partsOfH.push(dh);
+        if (dWeight && dw) (dWeight as Tensor).dispose();
+        dWeight = dw;
+        terms.push(out);
+      }
+      const join = (parts: Tensor[]): Tensor => (parts.length > 1 ? cat(parts, 0) : parts[0]);
+      const both = join(terms);
+      const rows = both.slice(1, 0, 1).reshape(target.shape);
+      return {
+        loss: rows.mul(scales.reshape(target.shape)).sum(),
+        rows,
+        correct: both.slice(1, 1, 2).reshape(target.shape),
+        dh: toH ? join(partsOfH).reshape(h.shape) : null,
+        dWeight,
+      };
+    }),
+  );
+  const { dh, dWeight, ...out } = result;
+  const saved = [dh, dWeight].filter((one) => one !== null);
+  record('linearCrossEntropy', out.loss, [h, weight], saved, (grad, kept) => [
+    toH ? kept[0].mul(grad) : null,
+    toWeight ? kept[kept.length - 1].mul(grad) : null,
+  ]);
+  for (const one of saved) one.dispose();
   return out;
 }

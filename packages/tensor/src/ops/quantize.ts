@@ -1,4 +1,5 @@
 import { type NearestOptions, planNearest } from '@paella/kernels';
+import { record } from '../autograd/graph.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape } from './check.js';
 
@@ -25,4 +26,19 @@ export function nearestCode(
   const out = device.empty(shape, 'u32');
   device.run(planNearest({ rows: out.size, count, dim }, { force }, device.capabilities), [z, codebook, out]);
   return out;
+}
+
+/**
+ * The straight-through estimator (arXiv 1308.3432): the values of `codes`, and the gradient of whatever was quantised
+ * to them.
+ *
+ * @param codes what `z` was quantised to; gets no gradient
+ * @param z of the same shape; gets the gradient of the result
+ * @returns a view of `codes`
+ */
+export function straightThrough(codes: Tensor, z: Tensor): Tensor {
+  checkDType('straightThrough', 'f32', { codes, z });
+  const same = codes.rank === z.rank && codes.shape.every((length, i) => length === z.shape[i]);
+  checkShape(same, 'straightThrough', 'expects two tensors of one shape', { codes, z });
+  return record('straightThrough', codes.detach(), [z], [], (grad) => [grad]);
 }

@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import { Rng, type Tensor, ops, scope } from '../src/index.js';
+import { streamWords } from '../src/random/threefry.js';
+import { gradcheck } from './gradcheck.js';
+import { expectClose, expectError, golden, noise, relativeError, testDevice, upload } from './helpers.js';
+
+const device = await testDevice();
+const cases = await golden('ops');
+
+describe('gradients of embedding', () => {
+  it('equal PyTorch', async () => {
+    await scope(async () => {
+      const index = device.tensor(Uint32Array.from(cases.get('embedding/index').data), [3, 9]);
+      const weight = upload(device, cases.get('embedding/weight'));
+      weight.requiresGrad = true;
+      ops.embedding(index, weight).backward(upload(device, cases.get('embedding/grad_output')));
+      await expectClose(weight.grad!, cases.get('embedding/grad_weight'), { tolerance: 1e-6 });
+    });
+  });
+
+  it.each([
+    { count: 1, rows: 1, dim: 1 },
+    { count: 300, rows: 7, dim: 5 },
+    { count: 3000, rows: 8192, dim: 4 },
+    { count: 9001, rows: 40, dim: 12 },
+  ])('equal the naive twin, and never change: $count of $rows × $dim', async ({ count, rows, dim }) => {
+    await scope(async () => {
+      // Half of the positions are one row, as a white background is; some indices lie outside.
+      const index = device.tensor(
+        Uint32Array.from({ length: count }, (_, i) => (i % 2 ? rows >> 1 : (i * 7919) % (rows + 3))),
+      );
+      const upstream = upload(device, noise([count, dim], 1));
+      const run = async (force?: 'naive'): Promise<Float32Array> => {
+        const weight = upload(device, noise([rows, dim], 2));
+        weight.requiresGrad = true;
+        ops.embedding(index, weight, { force }).backward(upstream);
+        return (await weight.grad!.data()) as Float32Array;
+      };
+      const fast = await run();
+      expect(relativeError(fast, await run('naive'))).toBeLessThan(2e-6);
+      expect(await run()).toEqual(fast);
+    });
+  });
+});
+
+describe('straightThrough', () => {
+  it('has the values of the codes and the gradient of what was quantised', async () => {
+    await scope(async () => {
+      const z = upload(device, noise([5, 4], 1));
+      const codes = upload(device, noise([5, 4], 2));
+      z.requiresGrad = codes.requiresGrad = true;
+      const out = ops.straightThrough(codes, z);
+      expect(await out.data()).toEqual(await codes.data());
+      out.backward(upload(device, noise([5, 4], 3)));
+      expect(await z.grad!.data()).toEqual(noise([5, 4], 3).data);
+      expect(codes.grad).toBeNull();
+    });
+  });
+});
+
+describe('dropout', () => {
+  it('keeps what the words of its stream say, forwards and backwards', async () => {
+    await scope(async () => {
+      const values = noise([7, 9], 1);
+      const x = upload(device, values);
+      x.requiresGrad = true;
+      const rng = new Rng(5, 3);
+      const out = ops.dropout(x, 0.3, rng);
+      expect(rng.counter).toBe(4);
+      const words = streamWords([0, 5], 3, 63);
+      const kept = Array.from(words, (word) => (word >>> 8) * 2 ** -24 >= 0.3);
+      const scale = Math.fround(1 / 0.7);
+      expect(
+        relativeError(
+          await out.data(),
+          values.data.map((v, i) => (kept[i] ? v * scale : 0)),
+        ),
+      ).toBeLessThan(1e-6);
+      const upstream = noise([7, 9], 2);
+      out.backward(upload(device, upstream));
+      const expected = upstream.data.map((v, i) => (kept[i] ? v * scale : 0));
+      expect(relativeError(await x.grad!.data(), expected)).toBeLessThan(1e-6);
+      expectError(() => ops.dropout(x, 1, rng), 'argument', /\[0,1\)/);
+    });
+  });
+});
+
+describe('cross-entropy', () => {
+  const target = (count: number, classes: number): Tensor =>
+    device.tensor(Uint32Array.from({ length: count }, (_, i) => (i * 7 + 3) % classes));
+
+  it('has the gradient of finite differences', async () => {
+    for (const classes of [5, 8]) {
+      await gradcheck(
+        device,
+        (logits) => ops.crossEntropy(logits, target(6, classes), { labelSmoothing: 0.1 }),
+        [noise([6, classes], 1, 3)],
+      );
+    }
+  });
+
+  it.each([
+    { count: 1, c: 4, classes: 1, chunk: 1 },
+    { count: 11, c: 8, classes: 12, chunk: 4 },
+    { count: 9, c: 5, classes: 7, chunk: 100 },
+    { count: 65, c: 12, classes: 260, chunk: 32 },
+  ])(
+    'fused with the last layer equals the two apart: $count × $c to $classes',
+    async ({ count, c, classes, chunk }) => {
+      await scope(async () => {
+        const labels = target(count, classes);
+        const rowWeights = upload(device, {
+          ...noise([count], 5),
+          data: noise([count], 5).data.map(Math.abs),
+        });
+        const run = async (fused: boolean, force?: 'naive' | 'team') => {
+          const h = upload(device, noise([count, c], 1));
+          const weight = upload(device, noise([c, classes], 2, 2));
+          h.requiresGrad = weight.requiresGrad = true;
+          let rows: Tensor;
+          let loss: Tensor;
+          if (fused) {
+            const options = { rowWeights, labelSmoothing: 0.1, chunkRows: chunk, force };
+            ({ loss, rows } = ops.linearCrossEntropy(h, weight, labels, options));
+          } else {
+            rows = ops.crossEntropy(ops.linear(h, weight), labels, { labelSmoothing: 0.1 });
+            loss = rows.mul(rowWeights).sum();
+          }
+          loss.mul(3).backward();
+          return Promise.all([loss, rows, h.grad!, weight.grad!].map((one) => one.data()));
+        };
+        const apart = await run(false);
+        for (const force of [undefined, 'naive', 'team'] as const) {
+          const fused = await run(true, force);
+          fused.forEach((values, i) => {
+            if (classes > 1 || i < 2) expect(relativeError(values, apart[i])).toBeLessThan(3e-6);
+          });
+        }
+      });
+    },
+  );
+
+  it('fused says where the target is the most likely class', async () => {
+    await scope(async () => {
+      const h = device.tensor([1, 0, 0, 1], [2, 2]);
+      const weight = device.tensor([3, 1, 2, 0, 5, 1], [2, 3]);
+      const { correct } = ops.linearCrossEntropy(h, weight, device.tensor(Uint32Array.of(0, 2)));
+      expect([...(await correct.data())]).toEqual([1, 0]);
+    });
+  });
+
+  it('fused never holds all logits', async () => {
+    await scope(async () => {
+      const [count, c, classes] = [4096, 16, 8192];
+      const h = upload(device, noise([count, c], 1));
+      const weight = upload(device, noise([c, classes], 2));
+      h.requiresGrad = weight.requiresGrad = true;
+      const labels = target(count, classes);
+      device.trim();
+      device.resetPeak();
+      const before = device.memory().peakBytes;
+      ops.linearCrossEntropy(h, weight, labels, { labelSmoothing: 0.1 }).loss.backward();
+      await device.synchronize();
+      // All logits would be 128 MiB, and their gradients as much.
+      expect(device.memory().peakBytes - before).toBeLessThan(40 << 20);
+    });
+  });
+});
