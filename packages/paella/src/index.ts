@@ -14,6 +14,13 @@ export {
   type InferredPaellaConfig,
   type InferredPriorConfig,
 } from './inspect.js';
+export {
+  denoisingLoss,
+  denoisingTerms,
+  type DenoisingBatch,
+  type DenoisingOptions,
+  type DenoisingTerms,
+} from './loss.js';
 export { openModelFolder, type ModelCard, type ModelFolder } from './model-folder.js';
 export { addNoise, lossWeight } from './noise.js';
 export {

@@ -1,9 +1,12 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import copySource from './copy.wgsl';
+import fillSource from './fill.wgsl';
 
 const copy = defineKernel('copy', linear, 'alias Word = u32;', copySource);
 const copyVec4 = defineKernel('copy_vec4', linear, 'alias Word = vec4u;', copySource);
+
+const fill = defineKernel('fill', linear, fillSource);
 
 /** How a view walks a buffer, in elements. */
 export interface Strided {
@@ -106,4 +109,15 @@ function inVec4s({ shape, from, to }: CopyShape): CopyShape | null {
     from: quarter(from),
     to: quarter(to),
   };
+}
+
+/** Operands: out, of `size` 4-byte elements, all of which get these bits. */
+export function planFill(bits: number, size: number, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(fill, {
+    constants: { WG: 64 },
+    params: { vec4s, bits },
+    workgroups: linearGrid(vec4s, 64, caps),
+    cost: { flops: 0, bytes: 4 * size },
+  });
 }

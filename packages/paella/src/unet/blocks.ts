@@ -22,10 +22,13 @@ export class ResBlock extends nn.Module {
   readonly depthwise: nn.Conv2d;
   readonly channelwise: nn.Positions<{ 0: nn.Linear; 2: nn.GlobalResponseNorm; 4: nn.Linear }>;
   readonly #padding: number;
+  readonly #dropout: nn.Dropout;
 
-  constructor(c: number, cSkip: number, kernel: number, context: nn.ModuleContext) {
+  /** @param dropout between the norm and the second linear layer; all blocks share one */
+  constructor(c: number, cSkip: number, kernel: number, dropout: nn.Dropout, context: nn.ModuleContext) {
     super(context);
     this.#padding = (kernel - 1) / 2;
+    this.#dropout = dropout;
     this.depthwise = new nn.Conv2d(c + cSkip, c, kernel, context, { padding: this.#padding, groups: c });
     this.channelwise = new nn.Positions(context, {
       0: new nn.Linear(c, 4 * c, context),
@@ -41,7 +44,8 @@ export class ResBlock extends nn.Module {
       ? ops.skipConv2d(x, skip, weight.value, { bias: bias?.value, padding: this.#padding })
       : this.depthwise.forward(x);
     const wide = this.channelwise.get(0).forward(norm(mixed), { activation: 'gelu' });
-    return this.channelwise.get(4).forward(this.channelwise.get(2).forward(wide), { residual: x });
+    const responded = this.#dropout.forward(this.channelwise.get(2).forward(wide));
+    return this.channelwise.get(4).forward(responded, { residual: x });
   }
 }
 

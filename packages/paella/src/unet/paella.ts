@@ -30,6 +30,8 @@ export class Paella extends nn.Module {
   readonly up_blocks: nn.ModuleList<nn.ModuleList<Block>>;
   readonly clf: nn.Positions<{ 1: nn.Conv2d }>;
   readonly out_mapper: nn.Positions<{ 1: nn.Conv2d }>;
+  /** In training mode; give it an rng then. */
+  readonly dropout: nn.Dropout;
   #frequencies: Tensor | null = null;
 
   /**
@@ -48,11 +50,12 @@ export class Paella extends nn.Module {
     this.in_mapper = new nn.Positions(context, { 0: new nn.Embedding(num_labels, c_in, context) });
     this.embedding = new nn.Positions(context, { 1: new nn.Conv2d(c_in * patch, c_hidden[0], 1, context) });
 
+    this.dropout = new nn.Dropout(config.dropout, context);
     let attentionBlocks = 0;
     const levels = c_hidden.length;
     const block = (letter: string, level: number, cSkip: number): Block => {
       const c = c_hidden[level];
-      if (letter === 'C') return new ResBlock(c, cSkip, config.kernel_size, context);
+      if (letter === 'C') return new ResBlock(c, cSkip, config.kernel_size, this.dropout, context);
       if (letter === 'T') return new TimestepBlock(c, config.c_r, context);
       const heads = config.nhead[level];
       const index = attentionBlocks++;

@@ -86,7 +86,10 @@ type Block = ResBlock | nn.Conv2d | nn.ConvTranspose2d | ToLatent | FromLatent;
 
 /** A picture's latents on both sides of the quantiser. */
 export interface Encoded {
-  /** Codebook vectors divided by the scale factor, `[B,H/f,W/f,c_latent]`. */
+  /**
+   * Codebook vectors divided by the scale factor, `[B,H/f,W/f,c_latent]`. Their gradient goes to the latents
+   * (straight-through), not to the codebook.
+   */
   quantized: Tensor;
   /** What was quantised, divided by the scale factor, `[B,H/f,W/f,c_latent]`. */
   latent: Tensor;
@@ -164,10 +167,15 @@ export class VQModel extends nn.Module {
       for (const block of this.down_blocks) x = runAndFree(block, x);
       const indices = ops.nearestCode(x, this.vquantizer.codebook.weight.value);
       const codes = this.vquantizer.codebook.forward(indices);
-      // Forward, the codebook loss and the commitment loss are the same number.
-      const loss = codes.sub(x).square().mean().mul(1.25);
+      const codebookLoss = codes.sub(x.detach()).square().mean();
+      const commitment = x.sub(codes.detach()).square().mean();
       const unscale = 1 / this.config.scale_factor;
-      return { quantized: codes.mul(unscale), latent: x.mul(unscale), indices, loss };
+      return {
+        quantized: ops.straightThrough(codes, x).mul(unscale),
+        latent: x.mul(unscale),
+        indices,
+        loss: codebookLoss.add(commitment.mul(0.25)),
+      };
     });
   }
 

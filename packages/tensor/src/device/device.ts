@@ -1,4 +1,4 @@
-import type { Capabilities, Launch } from '@paella/kernels';
+import { type Capabilities, type Launch, planFill } from '@paella/kernels';
 import { openAdapter } from '#platform';
 import { type DType, bytesOf, encode, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
@@ -149,8 +149,11 @@ export class Device {
   }
 
   full(shape: readonly number[], value: number, { dtype = 'f32' }: { dtype?: DType } = {}): Tensor {
-    const values = dtype === 'f32' ? new Float32Array(sizeOf(shape)) : new Float64Array(sizeOf(shape));
-    return this.tensor(value === 0 ? values : values.fill(value), shape, { dtype });
+    if (dtype === 'f16') return this.tensor(new Float64Array(sizeOf(shape)).fill(value), shape, { dtype });
+    const tensor = this.empty(shape, dtype);
+    const [bits] = new Uint32Array(encode(dtype, [value]).buffer);
+    if (tensor.size > 0) this.run(planFill(bits, tensor.size, this.capabilities), [tensor]);
+    return tensor;
   }
 
   zeros(shape: readonly number[], options?: { dtype?: DType }): Tensor {

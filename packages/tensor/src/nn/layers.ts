@@ -1,5 +1,7 @@
 import type { Activation } from '@paella/kernels';
 import { conv2d, convTranspose2d } from '../ops/conv.js';
+import { PaellaError } from '../errors.js';
+import { dropout } from '../ops/dropout.js';
 import { embedding } from '../ops/embedding.js';
 import { linear } from '../ops/matmul.js';
 import { batchNorm, batchNormTraining } from '../ops/channel-norm.js';
@@ -8,6 +10,7 @@ import { globalResponseNorm } from '../ops/response-norm.js';
 import type { Tensor } from '../tensor.js';
 import { noGrad } from '../autograd/mode.js';
 import { scope } from '../scope.js';
+import type { Rng } from '../random/rng.js';
 import * as init from './init.js';
 import { Module, type ModuleContext } from './module.js';
 import { Parameter } from './parameter.js';
@@ -203,5 +206,30 @@ export class GlobalResponseNorm extends Module {
 
   forward(x: Tensor): Tensor {
     return globalResponseNorm(x, this.gamma.value, this.beta.value);
+  }
+}
+
+/**
+ * Dropout in training mode, nothing in evaluation mode. Its random numbers come from `rng`, which has no default: a run
+ * that is to be repeated or resumed owns its generators.
+ */
+export class Dropout extends Module {
+  readonly p: number;
+  rng: Rng | null = null;
+
+  constructor(p: number, context: ModuleContext) {
+    super(context);
+    this.p = p;
+  }
+
+  /** @throws PaellaError `argument` in training mode without a generator */
+  forward(x: Tensor): Tensor {
+    if (!this.training || this.p === 0) return x;
+    if (!this.rng) {
+      throw new PaellaError('argument', `dropout of ${this.p} in training mode needs a generator`, {
+        fix: 'Set the rng of the module (for Paella: dropout.rng = new Rng(seed)), or call eval().',
+      });
+    }
+    return dropout(x, this.p, this.rng);
   }
 }

@@ -1,0 +1,75 @@
+import { PaellaError, Tensor, ops, scope } from '@paella/tensor';
+import { lossWeight } from './noise.js';
+import type { ConditionInputs } from './unet/condition.js';
+import type { Paella } from './unet/paella.js';
+
+/** What the U-Net is asked, and what it should answer. */
+export interface DenoisingBatch {
+  /** Tokens after {@link addNoise}, u32 `[B,H,W]`. */
+  noised: Tensor;
+  /** The tokens before, u32 `[B,H,W]`. */
+  target: Tensor;
+  /** 1 where a token was selected for replacement, u32 `[B,H,W]`. */
+  mask: Tensor;
+  /** Noise level: one for all, or `[B]`. */
+  r: number | ArrayLike<number> | Tensor;
+  cond: ConditionInputs;
+}
+
+export interface DenoisingOptions {
+  labelSmoothing?: number;
+  /** What a kept token counts where there is no noise; see {@link lossWeight}. */
+  minWeight?: number;
+}
+
+/** A loss and what it is made of. */
+export interface DenoisingTerms {
+  /** A scalar to differentiate. */
+  loss: Tensor;
+  /** Cross-entropy of every token, f32 `[B,H,W]`. */
+  rows: Tensor;
+  /** 1 where the original token is the most likely one, f32 `[B,H,W]`. */
+  correct: Tensor;
+}
+
+/**
+ * Paella's training loss (arXiv 2211.07292, and the released trainer): cross-entropy between the predicted and the
+ * original tokens, weighted by {@link lossWeight}, averaged over each picture's weights and then over the batch.
+ *
+ * @returns a scalar
+ * @throws PaellaError `shape` if the operands do not belong together
+ */
+export function denoisingLoss(unet: Paella, batch: DenoisingBatch, options?: DenoisingOptions): Tensor {
+  return scope(() => denoisingTerms(unet, batch, options).loss);
+}
+
+/** {@link denoisingLoss}, and what metrics are made of. */
+export function denoisingTerms(
+  unet: Paella,
+  { noised, target, mask, r, cond }: DenoisingBatch,
+  { labelSmoothing = 0.1, minWeight = 0.3 }: DenoisingOptions = {},
+): DenoisingTerms {
+  const [batch] = noised.shape;
+  for (const [name, tensor] of Object.entries({ target, mask })) {
+    if (tensor.shape.join() === noised.shape.join()) continue;
+    throw new PaellaError('shape', `denoisingLoss: ${name} must have the shape of noised`, {
+      operands: { noised: noised.toString(), [name]: tensor.toString() },
+    });
+  }
+  return scope(() => {
+    const levels = levelsOf(unet, r, batch);
+    const features = unet.features(noised, levels, cond);
+    const weight = lossWeight(levels, mask, minWeight);
+    const rowWeights = weight.div(weight.sum([1, 2], { keepdim: true })).div(batch);
+    return ops.linearCrossEntropy(features, unet.headWeight(), target, { rowWeights, labelSmoothing });
+  });
+}
+
+function levelsOf(unet: Paella, r: DenoisingBatch['r'], batch: number): Tensor {
+  if (r instanceof Tensor) return r;
+  const levels = typeof r === 'number' ? new Array<number>(batch).fill(r) : r;
+  if (levels.length !== batch) {
+    throw new PaellaError('shape', `denoisingLoss: ${levels.length} noise levels for ${batch} pictures`);
+  }
+  return unet.device.tensor(Float32Array.from(levels));
+}

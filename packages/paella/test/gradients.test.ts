@@ -1,0 +1,147 @@
+import { type Device, type StateDict, type Tensor, optim, scope } from '@paella/tensor';
+import { describe, expect, it } from 'vitest';
+import {
+  Paella,
+  type PaellaConfig,
+  VQModel,
+  type VQModelConfig,
+  denoisingLoss,
+  denoisingTerms,
+} from '../src/index.js';
+import { relativeError } from '../../tensor/test/helpers.js';
+import { checkpoint, expectGolden, floats, imageInput, input, json, testDevice } from './helpers.js';
+
+/**
+ * Expects every gradient of a golden file to 2e-4 relative. Where the reference is zero but for its rounding in
+ * float64 (a bias before batch norm, say), ours must be zero but for its rounding in f32.
+ */
+async function expectGradients(actual: StateDict, golden: StateDict, prefix: string): Promise<void> {
+  const keys = golden.keys().filter((key) => key.startsWith(prefix));
+  const expected = await Promise.all(keys.map((key) => floats(golden, key)));
+  const norms = expected.map((one) => Math.hypot(...one));
+  const largest = Math.max(...norms);
+  let worst = { error: 0, key: '' };
+  for (const [i, key] of keys.entries()) {
+    const ours = await floats(actual, key.slice(prefix.length));
+    if (norms[i] < 1e-12 * largest) {
+      expect(Math.hypot(...ours), key).toBeLessThan(1e-7 * largest);
+      continue;
+    }
+    const error = relativeError(ours, expected[i]);
+    if (error > worst.error) worst = { error, key };
+    expect(error, key).toBeLessThan(2e-4);
+  }
+  console.log(`${keys.length} gradients, worst ${worst.error.toExponential(1)}: ${worst.key}`);
+  expect(actual.keys().length).toBe(keys.length);
+}
+
+async function tinyPaella(device: Device): Promise<Paella> {
+  const unet = new Paella(await json<PaellaConfig>('paella-tiny.json'), { device });
+  await unet.loadStateDict(await checkpoint('paella-tiny.pt'));
+  return unet;
+}
+
+async function goldenBatch(device: Device, golden: StateDict) {
+  const names = ['tokens', 'target', 'mask', 'byt5', 'clip', 'clip_image'];
+  const [noised, target, mask, byt5, clip, clipImage] = await Promise.all(
+    names.map((name) => input(device, golden, name)),
+  );
+  return { noised, target, mask, r: await floats(golden, 'r'), cond: { byt5, clip, clipImage } };
+}
+
+describe('training gradients against PyTorch', () => {
+  it('of Paella, for every parameter', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = await tinyPaella(device);
+      const golden = await checkpoint('paella-tiny.golden.safetensors');
+      const batch = await goldenBatch(device, golden);
+      unet.genREmbedding([0]); // the table of frequencies stays
+      const before = device.memory().liveTensors;
+      scope(() => {
+        const loss = denoisingLoss(unet, batch);
+        loss.backward();
+      });
+      await expectGradients(await unet.gradDict(), golden, 'grad/');
+      unet.zeroGrad();
+      expect(device.memory().liveTensors).toBe(before);
+      const { loss, rows, correct } = denoisingTerms(unet, batch);
+      await expectGolden(loss.reshape([1]), golden, 'loss');
+      expect(rows.shape).toEqual(batch.target.shape);
+      expect((await correct.data()).every((x) => x === 0 || x === 1)).toBe(true);
+      unet.dispose();
+    }));
+
+  it('of the VQGAN in training mode, for every parameter, with its running statistics', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const vq = new VQModel(await json<VQModelConfig>('vqmodel-tiny.json'), { device });
+      await vq.loadStateDict(await checkpoint('vqmodel-tiny.pt'));
+      const golden = await checkpoint('vqmodel-tiny.golden.safetensors');
+      const image = await imageInput(device, golden, 'image');
+      vq.train();
+      const { quantized, indices, loss: vqLoss } = vq.encode(image);
+      const reconstruction = vq.decode(quantized);
+      const loss = reconstruction.sub(image).square().mean().add(vqLoss);
+      loss.backward();
+      expect([...(await indices.data())]).toEqual([...(await floats(golden, 'train_indices'))]);
+      await expectGolden(reconstruction, golden, 'train_reconstruction');
+      await expectGolden(loss.reshape([1]), golden, 'train_loss');
+      await expectGradients(await vq.gradDict(), golden, 'train_grad/');
+      const state = vq.stateDict();
+      for (const name of ['running_mean', 'running_var']) {
+        const key = `down_blocks.3.1.${name}`;
+        const ours = await floats(state, key);
+        expect(relativeError(ours, await floats(golden, `train_buffer/${key}`))).toBeLessThan(1e-5);
+      }
+      vq.dispose();
+    }));
+});
+
+describe('five training steps against PyTorch', () => {
+  it('have its losses, gradient norms and final weights', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = await tinyPaella(device);
+      const golden = await checkpoint('paella-tiny.golden.safetensors');
+      const train = await checkpoint('paella-tiny.train5.safetensors');
+      const { noised, target, mask, r, cond } = await goldenBatch(device, golden);
+      const [tokens, clean, replaced] = await Promise.all([noised, target, mask].map((one) => one.data()));
+      const mixed: Tensor = device.tensor(
+        Uint32Array.from(tokens, (token, i) => (replaced[i] ? token : clean[i])),
+        noised.shape,
+      );
+      const optimizer = new optim.AdamW(unet.namedParameters().filter(([, { isBuffer }]) => !isBuffer));
+      const warmUp = optim.constantSchedule({ warmupSteps: 3 });
+      const losses: number[] = [];
+      const norms: number[] = [];
+      for (let step = 0; step < 5; step++) {
+        optimizer.setLearningRate(3e-3 * warmUp(step));
+        optimizer.zeroGrad();
+        const { loss, norm } = scope(() => {
+          const value = denoisingLoss(unet, { noised: mixed, target, mask, r, cond });
+          value.backward();
+          return { loss: value.detach(), norm: optimizer.clipGradNorm(1) };
+        });
+        optimizer.step();
+        losses.push(await loss.item());
+        norms.push(await norm.item());
+      }
+      const errors = {
+        losses: relativeError(losses, await floats(train, 'losses')),
+        norms: relativeError(norms, await floats(train, 'grad_norms')),
+        weights: 0,
+      };
+      const state = unet.stateDict();
+      for (const key of state.keys()) {
+        const error = relativeError(await floats(state, key), await floats(train, `final/${key}`));
+        errors.weights = Math.max(errors.weights, error);
+      }
+      console.log('five steps', errors);
+      expect(errors.losses).toBeLessThan(1e-4);
+      expect(errors.norms).toBeLessThan(1e-4);
+      expect(errors.weights).toBeLessThan(1e-3);
+      optimizer.dispose();
+      unet.dispose();
+    }));
+});
