@@ -56,7 +56,6 @@ const MORE: Case[] = [
     queries,
     keys: queries + 2,
     extra: 17,
-    weights: 'shared' as const,
   })),
   {
     name: 'a bias of one number a key',

@@ -5,6 +5,9 @@
 //   ds_ij = p_ij · (w_j · g_i·v_j − delta_i)    dq_i = scale · Σ_j ds_ij · k_j
 //   dv_j = Σ_i p_ij · w_j · g_i                 dk_j = scale · Σ_i ds_ij · q_i
 
+override HAS_BIAS: bool = false;
+override HAS_WEIGHTS: bool = false;
+
 // In elements of T: vec4s, or single numbers.
 struct Params {
   batches: u32,
@@ -15,9 +18,6 @@ struct Params {
   // The number of the first key among all, for bias and weights.
   first_key: u32,
   scale: f32,
-  // Whether there are a bias and weights: uniform branches, which spare pipelines.
-  has_bias: u32,
-  has_weights: u32,
   // In numbers, from one batch entry to the next.
   weights_stride: u32,
   // Whether to add to what `out` holds.

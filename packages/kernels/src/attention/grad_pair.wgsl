@@ -11,9 +11,9 @@ fn pair(batch: u32, head: u32, row: u32, key: u32) -> vec2f {
     slope += product(g[query * params.d + i], v[from_v + i]);
   }
   score *= params.scale;
-  if params.has_bias != 0u { score += bias_of(batch, head, row, key); }
+  if HAS_BIAS { score += bias_of(batch, head, row, key); }
   var weight = 1.0;
-  if params.has_weights != 0u { weight = weight_of(batch, key); }
+  if HAS_WEIGHTS { weight = weight_of(batch, key); }
   let s = stats[query];
   let p = exp(score - s.x) * s.y;
   return vec2f(p * weight, p * (weight * slope - s.z));

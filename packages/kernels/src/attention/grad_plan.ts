@@ -1,23 +1,27 @@
 import { type Capabilities, type Kernel, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
 import biasSource from './grad_bias_naive.wgsl';
 import deltaSource from './grad_delta.wgsl';
+import keyBlocks from './grad_key.wgsl';
 import keySource from './grad_key_naive.wgsl';
 import operands from './grad_operands.wgsl';
 import pair from './grad_pair.wgsl';
+import queryBlocks from './grad_query.wgsl';
 import querySource from './grad_query_naive.wgsl';
+import tile from './grad_tile.wgsl';
 import NUMBERS from './lanes1.wgsl';
 import VEC4S from './lanes4.wgsl';
 import { type AttentionPlanOptions, type AttentionShape, type RowsView, variantFor, viewIn } from './plan.js';
 
 const delta = defineKernel('attention_grad_delta', linear, deltaSource);
 const query = {
-  blocks: defineKernel('attention_grad_query_simple', VEC4S, operands, pair, querySource),
+  blocks: defineKernel('attention_grad_query', VEC4S, rank4, operands, tile, queryBlocks),
   simple: defineKernel('attention_grad_query_simple', VEC4S, operands, pair, querySource),
   naive: defineKernel('attention_grad_query_naive', NUMBERS, operands, pair, querySource),
 };
 const key = {
-  blocks: defineKernel('attention_grad_key_simple', VEC4S, operands, pair, keySource),
+  blocks: defineKernel('attention_grad_key', VEC4S, rank4, operands, tile, keyBlocks),
   simple: defineKernel('attention_grad_key_simple', VEC4S, operands, pair, keySource),
   naive: defineKernel('attention_grad_key_naive', NUMBERS, operands, pair, keySource),
 };
@@ -100,7 +104,7 @@ export function planAttentionBiasGrad(
   const WG = 64;
   const size = lengths.reduce((product, length) => product * length, shape.keys);
   return launch(bias, {
-    constants: { WG },
+    constants: { WG, ...operandsOf(options) },
     params: {
       ...paramsOf(shape, options, 1),
       a_view: lengths,
@@ -124,13 +128,18 @@ function planRows(
   const { q, k, v } = options;
   const variant = options.force ?? variantFor(shape, [q, k, v, a, b], caps);
   const lanes = variant === 'naive' ? 1 : 4;
-  const WG = 16;
+  // 16 rows to a workgroup; in blocks, an invocation for each tile, and 4 for each vec4 of a head.
+  const WG = variant === 'blocks' ? Math.max(64, shape.headSize) : 16;
   return launch(kernels[variant], {
-    constants: { WG },
+    constants: { WG, ...operandsOf(options) },
     params: { ...paramsOf(shape, options, lanes), a_view: viewIn(lanes, a), b_view: viewIn(lanes, b) },
-    workgroups: [Math.ceil(rows / WG), shape.heads, shape.batch],
+    workgroups: [Math.ceil(rows / 16), shape.heads, shape.batch],
     cost: costOf(shape, products),
   });
+}
+
+function operandsOf({ biasStrides, weightsStride }: AttentionGradPlanOptions) {
+  return { HAS_BIAS: biasStrides !== null, HAS_WEIGHTS: weightsStride !== null };
 }
 
 function paramsOf(
@@ -147,8 +156,6 @@ function paramsOf(
     d: headSize / lanes,
     first_key: firstKey,
     scale,
-    has_bias: Number(biasStrides !== null),
-    has_weights: Number(weightsStride !== null),
     weights_stride: weightsStride ?? 0,
     accumulate: Number(accumulate),
     q_view: viewIn(lanes, q),
