@@ -69,3 +69,9 @@ export function weightType(text: string): 'f32' | 'f16' {
 export function storedType(text: string): 'f32' | 'f16' | 'bf16' {
   return text === 'f32' || text === 'f16' || text === 'bf16' ? text : refuse('f32, f16 or bf16');
 }
+
+/** Names separated by commas. */
+export function names(text: string): string[] {
+  const list = text.split(',').map((name) => name.trim());
+  return list.every(Boolean) ? list : refuse('names separated by commas');
+}

@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { convert, type ConvertOptions } from './commands/convert.js';
+import { type EmojiDatasetOptions, datasetEmoji } from './commands/dataset.js';
 import { doctor } from './commands/doctor.js';
 import { generate, type GenerateOptions } from './commands/generate.js';
 import { inspect, type InspectOptions } from './commands/inspect.js';
 import { decode, type DecodeOptions, encode, type EncodeOptions, reconstruct } from './commands/tokens.js';
 import { type CommonOptions, withContext } from './context.js';
+import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
 import { exitCodes, reportError, writeError } from './output.js';
 
@@ -140,9 +142,41 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .action((file: string, options: EncodeOptions) =>
       withContext(options, (context) => reconstruct(context, file, options)),
     );
-  program.commands.forEach(addCommonOptions);
+
+  const dataset = program.command('dataset').description('Make a data set to train on');
+  addCommand(dataset, 'emoji', 'Build captioned emoji, icons, scenes and avatars as WebDataset shards', [
+    'dataset emoji --out data/emoji64',
+    'dataset emoji --out data/small --sources twemoji,noto --compose 0 --avatars 0 --limit 500',
+  ])
+    .requiredOption('--out <folder>', 'where shards, NOTICE and dataset.json go')
+    .option('--size <n>', 'side of the pictures in pixels', parse.wholeNumber(8), 64)
+    .option(
+      '--sources <names>',
+      `from ${pictureSources.map(({ name }) => name).join(', ')}`,
+      parse.names,
+      pictureSources.map(({ name }) => name),
+    )
+    .option('--packages <folder>', 'where the npm packages of pictures are (default: installed into a cache)')
+    .option(
+      '--compose <n>',
+      'scenes: backgrounds, places, two things, silhouettes',
+      parse.wholeNumber(0),
+      4000,
+    )
+    .option('--avatars <n>', 'faces with described parts', parse.wholeNumber(0), 1000)
+    .option('--limit <n>', 'at most so many pictures of each source', parse.wholeNumber(1))
+    .option('--shard-size <n>', 'pictures in a shard', parse.wholeNumber(1), 2000)
+    .action((options: EmojiDatasetOptions) =>
+      withContext(options, (context) => datasetEmoji(context, options)),
+    );
+
+  leaves(program).forEach(addCommonOptions);
   return program;
 }
+
+/** The commands that do something: those without commands of their own. */
+const leaves = (command: Command): Command[] =>
+  command.commands.flatMap((one) => (one.commands.length > 0 ? leaves(one) : [one]));
 
 function addCommand(program: Command, name: string, summary: string, examples: string[]): Command {
   return program

@@ -1,0 +1,206 @@
+/** Captioned pictures in an order that the seed decides and a position resumes. */
+import { PaellaError, Rng } from '@paella/tensor';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decodePicture } from './decode.js';
+import { openFolder } from './folder.js';
+import type { RawItem, Source } from './item.js';
+import { shuffleBuffer } from './order.js';
+import { expandBraces, openShards } from './webdataset.js';
+
+export interface Example {
+  /** Name of the item in its source, unique. */
+  key: string;
+  /** RGB, row by row, size·size·3 bytes; transparency shows white. */
+  pixels: Uint8Array;
+  /** The main caption first; empty if the source has none. */
+  captions: string[];
+}
+
+export interface DataOptions {
+  /** Side of the pictures in pixels. */
+  size: number;
+  resize?: 'cover' | 'contain' | 'none';
+  crop?: 'center' | 'random';
+  /** Mirror half of the pictures. */
+  flip?: boolean;
+  shuffle?: boolean;
+  /** Items that shards are mixed by. */
+  shuffleBuffer?: number;
+  seed: number;
+  /** Pictures decoded ahead. */
+  prefetch?: number;
+  /** Take only items of this split, where the source names splits. */
+  split?: string;
+}
+
+/** Where a pass over the data stands. */
+export interface DataPosition {
+  epoch: number;
+  /** Items of the epoch that came before, taken or not. */
+  index: number;
+}
+
+export interface Dataset {
+  /** Items of a pass, null where only reading everything would tell. */
+  readonly length: number | null;
+  /** Items that could not be read so far, and the names of the first of them. */
+  readonly skipped: { count: number; names: string[] };
+  /**
+   * One pass, or without end, from a position on. Equal seeds give equal examples, and going on from `next` gives what
+   * would have come.
+   *
+   * @throws PaellaError `format` if a whole pass brings nothing
+   */
+  examples(
+    from?: DataPosition,
+    options?: { repeat?: boolean; signal?: AbortSignal },
+  ): AsyncGenerator<{ example: Example; next: DataPosition }>;
+}
+
+const namesKept = 20;
+
+/**
+ * Opens captioned pictures.
+ *
+ * @param source a folder of pictures, a folder of `.tar` shards, a shard, a pattern as `shard-{000..012}.tar`, or URLs
+ *   of shards, several separated by spaces
+ * @throws PaellaError `not-found` if there is nothing of the kind
+ */
+export async function openDataset(source: string, options: DataOptions): Promise<Dataset> {
+  return new SeededDataset(await openSource(source), options);
+}
+
+async function openSource(source: string): Promise<Source> {
+  const names = source.split(/\s+(?=https?:)/).flatMap(expandBraces);
+  if (names.every((name) => /^https?:\/\//.test(name) || name.endsWith('.tar'))) {
+    for (const name of names.filter((one) => !/^https?:/.test(one))) await mustExist(name);
+    return openShards(names);
+  }
+  await mustExist(source);
+  if (!(await stat(source)).isDirectory()) {
+    throw new PaellaError('argument', `${source} is neither a folder nor a .tar shard`);
+  }
+  const shards = (await readdir(source)).filter((name) => name.endsWith('.tar')).sort();
+  return shards.length > 0 ? openShards(shards.map((name) => join(source, name))) : openFolder(source);
+}
+
+async function mustExist(path: string): Promise<void> {
+  if (await stat(path).catch(() => null)) return;
+  throw new PaellaError('not-found', `there is no ${path}`, { fix: 'Name a folder, a .tar shard or a URL.' });
+}
+
+class SeededDataset implements Dataset {
+  readonly skipped = { count: 0, names: [] as string[] };
+  readonly #source: Source;
+  readonly #options: DataOptions;
+
+  constructor(source: Source, options: DataOptions) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  get length(): number | null {
+    return this.#source.length;
+  }
+
+  async *examples(
+    from: DataPosition = { epoch: 0, index: 0 },
+    { repeat = false, signal }: { repeat?: boolean; signal?: AbortSignal } = {},
+  ): AsyncGenerator<{ example: Example; next: DataPosition }> {
+    let { index } = from;
+    for (let { epoch } = from; ; epoch++) {
+      let any = index > 0;
+      for await (const one of this.#epoch(epoch, index)) {
+        if (signal?.aborted) return;
+        any = true;
+        yield one;
+      }
+      if (!any) {
+        const why =
+          this.skipped.count > 0 ? `; unreadable: ${this.skipped.names.slice(0, 5).join(', ')}` : '';
+        throw new PaellaError('format', `the data set has no usable items${why}`);
+      }
+      if (!repeat) return;
+      index = 0;
+    }
+  }
+
+  /** Examples of an epoch from an item on; pictures are decoded ahead, in order. */
+  async *#epoch(epoch: number, start: number): AsyncGenerator<{ example: Example; next: DataPosition }> {
+    const { prefetch = 8 } = this.#options;
+    const pending: Promise<{ example: Example; next: DataPosition } | null>[] = [];
+    let index = 0;
+    for await (const item of this.#items(epoch)) {
+      const own = index++;
+      if (own < start) continue;
+      const numbers = numbersOf(this.#options.seed, epoch, FIRST_ITEM + own)(4);
+      if (!this.#takes(item, numbers[0])) continue;
+      const next = { epoch, index: own + 1 };
+      pending.push(this.#decode(item, numbers).then((example) => example && { example, next }));
+      if (pending.length <= prefetch) continue;
+      const ready = await pending.shift();
+      if (ready) yield ready;
+    }
+    for (const one of pending) {
+      const ready = await one;
+      if (ready) yield ready;
+    }
+  }
+
+  #items(epoch: number): AsyncIterable<RawItem> {
+    const { shuffle = true, shuffleBuffer: size = 1000, seed } = this.#options;
+    const report = (name: string, reason: string): void => this.#skip(`${name} (${reason})`);
+    if (!shuffle) return this.#source.pass(null, report);
+    const items = this.#source.pass(numbersOf(seed, epoch, 0), report);
+    return this.#source.isShuffled ? items : shuffleBuffer(items, size, buffered(seed, epoch));
+  }
+
+  #takes({ weight, split }: RawItem, number: number): boolean {
+    const wanted = this.#options.split;
+    return number < weight && (!wanted || split === null || split === wanted);
+  }
+
+  async #decode(item: RawItem, numbers: Float32Array): Promise<Example | null> {
+    const { size, resize = 'cover', crop = 'center', flip = false } = this.#options;
+    const position = crop === 'random' ? { x: numbers[1], y: numbers[2] } : { x: 0.5, y: 0.5 };
+    try {
+      const mirrored = flip && numbers[3] < 0.5;
+      const pixels = await decodePicture(await item.read(), { size, resize, position, flip: mirrored });
+      return { key: item.key, pixels, captions: item.captions };
+    } catch (error) {
+      this.#skip(`${item.key} (${error instanceof Error ? error.message : String(error)})`);
+      return null;
+    }
+  }
+
+  #skip(name: string): void {
+    this.skipped.count++;
+    if (this.skipped.names.length < namesKept) this.skipped.names.push(name);
+  }
+}
+
+/** Streams of an epoch's generator: the order of shards or files, the buffer, and from here on one an item. */
+const BUFFER = 1;
+const FIRST_ITEM = 2;
+
+/** A generator of an epoch at a stream; the next call goes on with the next stream. */
+function numbersOf(seed: number, epoch: number, stream: number): (count: number) => Float32Array {
+  const rng = new Rng((BigInt(seed) << 24n) ^ BigInt(epoch), stream);
+  return (count) => rng.uniformArray(count);
+}
+
+/** The buffer asks for one number at a time: they are drawn by the thousand. */
+function buffered(seed: number, epoch: number): (count: number) => Float32Array {
+  const rng = new Rng((BigInt(seed) << 24n) ^ BigInt(epoch) ^ (1n << 63n), BUFFER);
+  let numbers = new Float32Array(0);
+  let used = 0;
+  return (count) => {
+    if (count > 1) return rng.uniformArray(count);
+    if (used === numbers.length) {
+      numbers = rng.uniformArray(1024);
+      used = 0;
+    }
+    return numbers.subarray(used, ++used);
+  };
+}

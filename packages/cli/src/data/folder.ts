@@ -1,0 +1,81 @@
+/** Pictures in a folder, with their captions beside them or in metadata.jsonl. */
+import { PaellaError } from '@paella/tensor';
+import { readFile, readdir } from 'node:fs/promises';
+import { extname, join, relative, sep } from 'node:path';
+import { shuffle } from './order.js';
+import {
+  type Description,
+  type RawItem,
+  type Source,
+  describe,
+  imageExtensions,
+  parseDescription,
+} from './item.js';
+
+const nothing: Description = { captions: [], weight: 1, split: null };
+
+/**
+ * Lists a folder and the folders below it: `a.png` with `a.txt` or `a.json`, or a `metadata.jsonl` as Hugging Face's
+ * imagefolder has it, one object with `file_name` a line.
+ *
+ * @throws PaellaError `format` for a damaged metadata.jsonl, `not-found` for a folder without pictures
+ */
+export async function openFolder(folder: string): Promise<Source> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+  const present = new Set(files);
+  const pictures = files.filter((file) => imageExtensions.includes(extname(file).toLowerCase()));
+  if (pictures.length === 0) {
+    throw new PaellaError('not-found', `${folder} holds neither pictures nor .tar shards`, {
+      fix: `Name a folder with ${imageExtensions.slice(0, 4).join(', ')} … files, or one with WebDataset shards.`,
+    });
+  }
+  const metadata = present.has('metadata.jsonl') ? await readMetadata(join(folder, 'metadata.jsonl')) : null;
+
+  const describeFile = async (file: string): Promise<Description> => {
+    if (metadata) return metadata.get(file) ?? nothing;
+    const stem = file.slice(0, -extname(file).length);
+    const beside = ['.json', '.txt'].map((extension) => stem + extension).find((name) => present.has(name));
+    return beside ? parseDescription(beside, await readFile(join(folder, beside), 'utf8')) : nothing;
+  };
+  return {
+    length: pictures.length,
+    isShuffled: true,
+    async *pass(random, report) {
+      for (const file of random ? shuffle(pictures, random) : pictures) {
+        let description: Description;
+        try {
+          description = await describeFile(file);
+        } catch (error) {
+          report(file, error instanceof Error ? error.message : String(error));
+          continue;
+        }
+        yield { key: file, ...description, read: () => readFile(join(folder, file)) } satisfies RawItem;
+      }
+    },
+  };
+}
+
+async function readMetadata(path: string): Promise<Map<string, Description>> {
+  const entries = new Map<string, Description>();
+  for (const [i, line] of (await readFile(path, 'utf8')).split(/\r?\n/).entries()) {
+    if (line.trim() === '') continue;
+    try {
+      const { file_name: name, ...rest } = JSON.parse(line) as Record<string, unknown>;
+      if (typeof name !== 'string') throw new Error('it has no file_name');
+      entries.set(name, describe(rest));
+    } catch (cause) {
+      throw new PaellaError(
+        'format',
+        `${path}, line ${i + 1}: ${cause instanceof Error ? cause.message : ''}`,
+        {
+          cause,
+          fix: 'Every line is an object such as {"file_name": "a.png", "text": "an apple"}.',
+        },
+      );
+    }
+  }
+  return entries;
+}
