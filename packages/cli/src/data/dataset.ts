@@ -15,6 +15,8 @@ export interface Example {
   pixels: Uint8Array;
   /** The main caption first; empty if the source has none. */
   captions: string[];
+  /** The share of passes that the source wants the item in. */
+  weight: number;
 }
 
 export interface DataOptions {
@@ -30,6 +32,8 @@ export interface DataOptions {
   seed: number;
   /** Pictures decoded ahead. */
   prefetch?: number;
+  /** Take every item in every pass, whatever its weight. */
+  ignoreWeights?: boolean;
   /** Take only items of this split, where the source names splits. */
   split?: string;
 }
@@ -157,8 +161,8 @@ class SeededDataset implements Dataset {
   }
 
   #takes({ weight, split }: RawItem, number: number): boolean {
-    const wanted = this.#options.split;
-    return number < weight && (!wanted || split === null || split === wanted);
+    const { split: wanted, ignoreWeights = false } = this.#options;
+    return (ignoreWeights || number < weight) && (!wanted || split === null || split === wanted);
   }
 
   async #decode(item: RawItem, numbers: Float32Array): Promise<Example | null> {
@@ -167,7 +171,8 @@ class SeededDataset implements Dataset {
     try {
       const mirrored = flip && numbers[3] < 0.5;
       const pixels = await decodePicture(await item.read(), { size, resize, position, flip: mirrored });
-      return { key: item.key, pixels, captions: item.captions };
+      const { key, captions, weight } = item;
+      return { key, pixels, captions, weight };
     } catch (error) {
       this.#skip(`${item.key} (${error instanceof Error ? error.message : String(error)})`);
       return null;

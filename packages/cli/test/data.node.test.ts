@@ -1,0 +1,222 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packTar } from 'modern-tar';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DataOptions, type DataPosition, openDataset } from '../src/data/dataset.js';
+import { buildEmojiSet } from '../src/emoji/build.js';
+
+const root = mkdtempSync(join(tmpdir(), 'paella-data-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** A PNG of one colour. */
+const png = (width: number, height: number, rgb: number[], alpha = 1): Promise<Buffer> =>
+  sharp({ create: { width, height, channels: 4, background: { r: rgb[0], g: rgb[1], b: rgb[2], alpha } } })
+    .png()
+    .toBuffer();
+
+const base: DataOptions = { size: 8, seed: 3, shuffleBuffer: 4 };
+
+async function take(source: string, options: Partial<DataOptions>, from?: DataPosition, count = Infinity) {
+  const dataset = await openDataset(source, { ...base, ...options });
+  const seen: { key: string; captions: string[]; pixels: Uint8Array; next: DataPosition }[] = [];
+  for await (const { example, next } of dataset.examples(from, { repeat: count < Infinity })) {
+    seen.push({ ...example, next });
+    if (seen.length === count) break;
+  }
+  return { seen, dataset };
+}
+
+const folder = join(root, 'folder');
+const shards = join(root, 'shards');
+
+beforeAll(async () => {
+  mkdirSync(join(folder, 'more'), { recursive: true });
+  mkdirSync(shards);
+  for (let i = 0; i < 12; i++) {
+    const file = join(folder, i < 9 ? `p${i}` : join('more', `p${i}`));
+    writeFileSync(`${file}.png`, await png(8 + i, 8, [20 * i, 0, 0]));
+    if (i % 2) writeFileSync(`${file}.txt`, `picture ${i}\nsecond caption\n`);
+    else writeFileSync(`${file}.json`, JSON.stringify({ text: `picture ${i}`, tags: ['a', 'b'] }));
+  }
+  writeFileSync(join(folder, 'broken.png'), 'this is no picture');
+  for (let shard = 0; shard < 3; shard++) {
+    const entries = [];
+    for (let i = 0; i < 7; i++) {
+      const key = `${shard}${i}`;
+      const picture = await png(8, 8, [0, 30 * i, 80 * shard]);
+      const text = Buffer.from(JSON.stringify({ caption: `item ${key}`, weight: i === 6 ? 0.5 : 1 }));
+      entries.push({ header: { name: `${key}.png`, size: picture.length }, body: new Uint8Array(picture) });
+      entries.push({ header: { name: `${key}.json`, size: text.length }, body: new Uint8Array(text) });
+    }
+    writeFileSync(join(shards, `s-${shard}.tar`), await packTar(entries));
+  }
+});
+
+describe('captioned pictures', () => {
+  it('come from a folder with their captions; what is broken is counted and named', async () => {
+    const { seen, dataset } = await take(folder, { shuffle: false });
+    expect(seen.map(({ key }) => key)).toHaveLength(12);
+    expect(dataset.length).toBe(13);
+    expect(seen.find(({ key }) => key === 'p1.png')!.captions).toEqual(['picture 1', 'second caption']);
+    expect(seen.find(({ key }) => key === 'more/p10.png')!.captions).toEqual(['picture 10', 'a, b']);
+    expect(dataset.skipped.count).toBe(1);
+    expect(dataset.skipped.names[0]).toMatch(/^broken\.png \(.+\)$/);
+  });
+
+  it("come with Hugging Face's metadata.jsonl", async () => {
+    const own = join(root, 'imagefolder');
+    mkdirSync(own);
+    writeFileSync(join(own, 'x.png'), await png(8, 8, [1, 2, 3]));
+    writeFileSync(join(own, 'metadata.jsonl'), '{"file_name":"x.png","text":"an x"}\n');
+    expect((await take(own, {})).seen[0].captions).toEqual(['an x']);
+    writeFileSync(join(own, 'metadata.jsonl'), '{"file_name":"x.png","text":"an x"}\n{"text":"no name"}\n');
+    await expect(take(own, {})).rejects.toThrow(/line 2.*file_name/);
+  });
+
+  it('come from shards: a folder of them, a pattern, a server', async () => {
+    const names = (await take(shards, { shuffle: false })).seen.map(({ captions }) => captions[0]);
+    expect(names.filter((name) => !name.endsWith('6'))).toHaveLength(18);
+    const pattern = (await take(join(shards, 's-{0..2}.tar'), { shuffle: false })).seen;
+    expect(pattern.map(({ captions }) => captions[0])).toEqual(names);
+    const server = createServer((request, response) =>
+      response.end(readFileSync(join(shards, request.url!))),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const served = await take(`http://127.0.0.1:${port}/s-{0..2}.tar`, { shuffle: false });
+    expect(served.seen.map(({ captions }) => captions[0])).toEqual(names);
+    server.close();
+  });
+
+  it.each(['folder', 'shards'])('go on from any position as if never interrupted: %s', async (kind) => {
+    const source = join(root, kind);
+    const options = { crop: 'random', flip: true } as const;
+    const { seen } = await take(source, options, undefined, 50);
+    expect((await take(source, options, undefined, 50)).seen).toEqual(seen);
+    expect((await take(source, { ...options, seed: 4 }, undefined, 50)).seen).not.toEqual(seen);
+    for (const at of [0, 5, 17, 30]) {
+      expect((await take(source, options, seen[at].next, 12)).seen).toEqual(seen.slice(at + 1, at + 13));
+    }
+    const orders = [0, 1].map((epoch) =>
+      seen.filter(({ next }) => next.epoch === epoch).map(({ key }) => key),
+    );
+    expect(orders[0]).not.toEqual(orders[1]);
+    expect(new Set(orders[0]).size).toBe(orders[0].length);
+  });
+
+  it('are taken as often as their weight says', async () => {
+    const { seen } = await take(shards, {}, undefined, 1000);
+    const share = seen.filter(({ captions }) => captions[0].endsWith('6')).length / 1000;
+    // 3 of 21 items at half weight: 1.5 of 19.5.
+    expect(share).toBeGreaterThan(0.05);
+    expect(share).toBeLessThan(0.105);
+  });
+
+  it('are cut to squares, mirrored, and put on white', async () => {
+    const own = join(root, 'shapes');
+    mkdirSync(own);
+    const left = await png(8, 8, [255, 0, 0]);
+    const wide = sharp({ create: { width: 16, height: 8, channels: 3, background: { r: 0, g: 0, b: 255 } } });
+    writeFileSync(
+      join(own, 'a.png'),
+      await wide
+        .composite([{ input: left, left: 0, top: 0 }])
+        .png()
+        .toBuffer(),
+    );
+    writeFileSync(join(own, 'b.png'), await png(8, 8, [0, 0, 0], 0));
+    const [a, b] = (await take(own, { shuffle: false })).seen;
+    expect([...a.pixels.slice(0, 3)]).toEqual([255, 0, 0]);
+    expect([...a.pixels.slice(21, 24)]).toEqual([0, 0, 255]);
+    expect(new Set(b.pixels)).toEqual(new Set([255]));
+    const contained = (await take(own, { shuffle: false, resize: 'contain' })).seen[0].pixels;
+    expect([...contained.slice(0, 3)]).toEqual([255, 255, 255]);
+    const { seen, dataset } = await take(own, { shuffle: false, resize: 'none' });
+    expect(seen).toHaveLength(1);
+    expect(dataset.skipped.names[0]).toMatch(/16×8/);
+  });
+
+  it('are missed with a clear error', async () => {
+    await expect(openDataset(join(root, 'nowhere'), base)).rejects.toThrow(/there is no/);
+    mkdirSync(join(root, 'empty'));
+    await expect(openDataset(join(root, 'empty'), base)).rejects.toThrow(/neither pictures nor/);
+    writeFileSync(join(root, 'bad.tar'), 'no tar at all, but long enough to look at'.repeat(40));
+    await expect(take(join(root, 'bad.tar'), {})).rejects.toThrow(/no usable items.*bad\.tar/);
+  });
+});
+
+describe('the emoji set', () => {
+  it('is built from packages, names its licences, and is the same every time', async () => {
+    const modules = join(root, 'packages', 'node_modules');
+    const write = (path: string, content: object): void => {
+      mkdirSync(join(modules, path, '..'), { recursive: true });
+      writeFileSync(join(modules, path), JSON.stringify(content));
+    };
+    const dot = (color: string): { body: string } => ({
+      body: `<circle cx="8" cy="8" r="7" fill="${color}"/>`,
+    });
+    const icons = {
+      fox: dot('orange'),
+      'fox-2': dot('orange'),
+      'waving-hand': dot('gold'),
+      bad: { body: '<g' },
+    };
+    write('@iconify-json/twemoji/package.json', {});
+    write('@iconify-json/twemoji/icons.json', {
+      width: 16,
+      height: 16,
+      icons: { ...icons, none: { body: '' } },
+    });
+    write('@iconify-json/twemoji/chars.json', { '1f98a': 'fox', '1f44b-1f3fb': 'waving-hand' });
+    write('emojibase-data/package.json', {});
+    write('emojibase-data/en/data.json', [
+      { hexcode: '1F98A', label: 'fox', emoji: '🦊', tags: ['face'], group: 3 },
+      {
+        hexcode: '1F44B',
+        label: 'waving hand',
+        group: 1,
+        skins: [{ hexcode: '1F44B-1F3FB', label: 'waving hand: light skin tone' }],
+      },
+    ]);
+    write('emojibase-data/en/messages.json', { groups: [{ order: 3, message: 'animals & nature' }] });
+    write('emojilib/package.json', {});
+    write('emojilib/dist/emoji-en-US.json', { '🦊': ['clever_animal'] });
+    const options = {
+      size: 16,
+      sources: ['twemoji'],
+      packages: join(root, 'packages'),
+      compose: 0,
+      avatars: 0,
+      limit: Infinity,
+      shardSize: 100,
+      seed: 1,
+      note: () => {},
+      progress: () => {},
+      checkInterrupt: () => {},
+    };
+    const summary = await buildEmojiSet({ ...options, out: join(root, 'emoji-a') });
+    expect(summary).toMatchObject({ images: 2, left: { unreadable: 1, equal: 1, blank: 1 } });
+    await buildEmojiSet({ ...options, out: join(root, 'emoji-b') });
+    const [a, b] = ['a', 'b'].map((name) => readFileSync(join(root, `emoji-${name}`, 'emoji-00000.tar')));
+    expect(a.equals(b)).toBe(true);
+    expect(readFileSync(join(root, 'emoji-a', 'NOTICE'), 'utf8')).toMatch(/Twemoji.*CC-BY-4\.0/);
+    const { seen } = await take(join(root, 'emoji-a'), { size: 16, shuffle: false });
+    expect(seen[0].captions).toEqual([
+      'fox, flat emoji',
+      'fox',
+      'fox face clever animal',
+      'face, clever animal',
+    ]);
+    await expect(buildEmojiSet({ ...options, out: join(root, 'emoji-a') })).rejects.toThrow(/already holds/);
+    await expect(buildEmojiSet({ ...options, sources: ['noto'], out: join(root, 'x') })).rejects.toThrow(
+      /lacks @iconify-json\/noto.*npm install/,
+    );
+    await expect(buildEmojiSet({ ...options, sources: ['apple'], out: join(root, 'x') })).rejects.toThrow(
+      /twemoji/,
+    );
+  });
+});
