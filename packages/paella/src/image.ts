@@ -92,3 +92,59 @@ export function contactSheet(
   });
   return { width, height, data };
 }
+
+/** 11×11 Gaussian of σ 1.5, one dimension of it. */
+const WINDOW = Array.from({ length: 11 }, (_, i) => Math.exp(-((i - 5) ** 2) / (2 * 1.5 ** 2)));
+
+/**
+ * Structural similarity of two pictures' colours (Wang et al. 2004): the mean over positions whose 11×11 Gaussian window
+ * (σ 1.5) lies inside, and over the three channels; 1 if they are equal.
+ *
+ * @throws PaellaError `shape` if the sizes differ, or a side is below 11 pixels
+ */
+export function ssim(a: RgbaImage, b: RgbaImage): number {
+  const { width, height } = a;
+  if (width !== b.width || height !== b.height || width < 11 || height < 11) {
+    const sizes = `${width}×${height} and ${b.width}×${b.height}`;
+    throw new PaellaError('shape', `ssim: the pictures must have one size of at least 11×11, got ${sizes}`);
+  }
+  const total = WINDOW.reduce((sum, w) => sum + w, 0);
+  const kernel = WINDOW.map((w) => w / total);
+  const [c1, c2] = [(0.01 * 255) ** 2, (0.03 * 255) ** 2];
+  let sum = 0;
+  let count = 0;
+  for (let channel = 0; channel < 3; channel++) {
+    const plane = (image: RgbaImage): Float64Array =>
+      Float64Array.from({ length: width * height }, (_, i) => image.data[4 * i + channel]);
+    const [x, y] = [plane(a), plane(b)];
+    const blurred = (values: Float64Array): Float64Array => blur(values, width, height, kernel);
+    const [mx, my] = [blurred(x), blurred(y)];
+    const [xx, yy, xy] = [
+      blurred(x.map((v) => v * v)),
+      blurred(y.map((v) => v * v)),
+      blurred(x.map((v, i) => v * y[i])),
+    ];
+    for (let i = 0; i < mx.length; i++) {
+      const [vx, vy, cov] = [xx[i] - mx[i] ** 2, yy[i] - my[i] ** 2, xy[i] - mx[i] * my[i]];
+      const structure = (2 * cov + c2) / (vx + vy + c2);
+      sum += ((2 * mx[i] * my[i] + c1) / (mx[i] ** 2 + my[i] ** 2 + c1)) * structure;
+      count++;
+    }
+  }
+  return sum / count;
+}
+
+/** Separable convolution without padding. */
+function blur(values: Float64Array, width: number, height: number, kernel: readonly number[]): Float64Array {
+  const [wide, high] = [width - kernel.length + 1, height - kernel.length + 1];
+  const rows = new Float64Array(wide * height);
+  for (let i = 0; i < rows.length; i++) {
+    const from = Math.floor(i / wide) * width + (i % wide);
+    for (let k = 0; k < kernel.length; k++) rows[i] += kernel[k] * values[from + k];
+  }
+  const out = new Float64Array(wide * high);
+  for (let i = 0; i < out.length; i++) {
+    for (let k = 0; k < kernel.length; k++) out[i] += kernel[k] * rows[i + k * wide];
+  }
+  return out;
+}

@@ -3,6 +3,7 @@ export {
   decodeTokens,
   imagesFromTensor,
   psnr,
+  ssim,
   tensorFromImages,
   type RgbaImage,
 } from './image.js';
@@ -21,7 +22,15 @@ export {
   type DenoisingOptions,
   type DenoisingTerms,
 } from './loss.js';
-export { openModelFolder, type ModelCard, type ModelFolder } from './model-folder.js';
+export {
+  byt5Config,
+  modelCard,
+  openModelFolder,
+  unetConfig,
+  vqganConfig,
+  type ModelCard,
+  type ModelFolder,
+} from './model-folder.js';
 export { addNoise, lossWeight } from './noise.js';
 export {
   Pipeline,
@@ -35,8 +44,19 @@ export {
 export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';
+export { denoisingStep, optimizerStep, type DenoisingStep, type TrainOptions } from './train.js';
 export { WordVectorEncoder, outOfVocabularyVector } from './text/word-vectors.js';
 export { Condition, type ConditionInputs } from './unet/condition.js';
 export { PAELLA_V3, type PaellaConfig } from './unet/config.js';
 export { Paella } from './unet/paella.js';
 export { VQGAN_F4, VQModel, type Encoded, type VQModelConfig } from './vqgan/vqmodel.js';
+export { Discriminator, type DiscriminatorConfig } from './vqgan/discriminator.js';
+export {
+  codeUsage,
+  latentsOf,
+  reconstruct,
+  vqganStep,
+  type VQLossWeights,
+  type VQStep,
+  type VQTraining,
+} from './vqgan/train.js';

@@ -7,7 +7,7 @@ import type { ByT5Config } from './text/byt5.js';
 const count = z.int().positive();
 const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
 
-const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
+export const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
   c_in: count,
   c_out: count,
   num_labels: count,
@@ -26,7 +26,7 @@ const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
   self_attn: z.boolean(),
 });
 
-const vqganConfig: z.ZodType<VQModelConfig> = z.strictObject({
+export const vqganConfig: z.ZodType<VQModelConfig> = z.strictObject({
   levels: count,
   bottleneck_blocks: count,
   c_hidden: count,
@@ -35,7 +35,7 @@ const vqganConfig: z.ZodType<VQModelConfig> = z.strictObject({
   scale_factor: z.number(),
 });
 
-const byt5Config: z.ZodType<ByT5Config> = z.strictObject({
+export const byt5Config: z.ZodType<ByT5Config> = z.strictObject({
   d_model: count,
   d_ff: count,
   d_kv: count,
@@ -59,7 +59,7 @@ const textEncoder = z.discriminatedUnion('kind', [
 ]);
 
 /** `model.json`: what a model folder holds, and how to use it. File names are relative to the folder. */
-const modelCard = z.strictObject({
+export const modelCard = z.strictObject({
   format: z.literal('paella-model/1'),
   name: z.string(),
   description: z.string(),

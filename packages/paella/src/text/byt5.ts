@@ -174,6 +174,26 @@ export class ByT5Encoder extends nn.Module {
     });
   }
 
+  /**
+   * Several prompts at once, the shorter ones padded and the padding masked: Paella's `byt5` input with its lengths.
+   *
+   * @param options.maxLength ids kept of a prompt
+   */
+  encodeBatch(
+    texts: readonly string[],
+    { maxLength }: { maxLength?: number } = {},
+  ): { byt5: Tensor; byt5Lengths: number[] } {
+    return scope(() => {
+      const prompts = texts.map((text) => byt5Tokenize(text, maxLength));
+      const byt5Lengths = prompts.map(({ length }) => length);
+      const longest = Math.max(...byt5Lengths);
+      const ids = new Uint32Array(texts.length * longest);
+      prompts.forEach((one, n) => ids.set(one, n * longest));
+      const mask = Array.from(ids, (_, i) => Number(i % longest < byt5Lengths[Math.floor(i / longest)]));
+      return { byt5: this.forward(this.device.tensor(ids, [texts.length, longest]), mask), byt5Lengths };
+    });
+  }
+
   /** Loads an encoder out of its own checkpoint or a whole T5's, whose decoder is left aside. */
   override loadStateDict(
     state: StateDict,

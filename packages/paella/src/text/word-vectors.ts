@@ -68,10 +68,22 @@ export class WordVectorEncoder {
    * @returns `[1, words + 1, dim]`, as Paella's `byt5` input
    */
   encode(text: string): Tensor {
-    const words = [...(text.toLowerCase().match(/[a-z0-9]+/g) ?? []).slice(0, this.maxWords), '</s>'];
-    const values = new Float32Array(words.length * this.dim);
-    words.forEach((word, i) => values.set(this.vectorOf(word), i * this.dim));
-    return this.device.tensor(values, [1, words.length, this.dim]);
+    return this.encodeBatch([text]).byt5;
+  }
+
+  /** Several prompts at once, the shorter ones padded with zeros: Paella's `byt5` input with its lengths. */
+  encodeBatch(texts: readonly string[]): { byt5: Tensor; byt5Lengths: number[] } {
+    const prompts = texts.map((text) => [
+      ...(text.toLowerCase().match(/[a-z0-9]+/g) ?? []).slice(0, this.maxWords),
+      '</s>',
+    ]);
+    const byt5Lengths = prompts.map(({ length }) => length);
+    const longest = Math.max(...byt5Lengths);
+    const values = new Float32Array(texts.length * longest * this.dim);
+    for (const [n, words] of prompts.entries()) {
+      words.forEach((word, i) => values.set(this.vectorOf(word), (n * longest + i) * this.dim));
+    }
+    return { byt5: this.device.tensor(values, [texts.length, longest, this.dim]), byt5Lengths };
   }
 
   /** A word's unit vector: the table's, or for a word it does not have a fixed pseudo-random one. */

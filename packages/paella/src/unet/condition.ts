@@ -4,6 +4,11 @@ import { type Device, PaellaError, type Tensor } from '@paella/tensor';
 export interface ConditionInputs {
   /** Hidden states of the text encoder, `[B,L,byt5_embd]`. */
   byt5: Tensor;
+  /**
+   * How many of its L tokens each entry has; the rest is padding and masked. By default all count. Not together with
+   * CLIP vectors, which come after the padding.
+   */
+  byt5Lengths?: readonly number[];
   /** CLIP text vectors, `[B,clip_embd]`, not normalised. */
   clip?: Tensor;
   /** CLIP image vectors, `[B,clip_embd]`, or several of them. */

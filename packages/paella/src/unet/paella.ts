@@ -197,7 +197,7 @@ export class Paella extends nn.Module {
         this.device,
         longest,
         projections,
-        perEntry((i) => embeds[i].shape[1]),
+        inputs.flatMap((one, i) => lengthsOf(one, embeds[i])),
         perEntry((i) => inputs[i].attnWeights),
       );
     });
@@ -267,6 +267,26 @@ export class Paella extends nn.Module {
     const levels = [...this.down_blocks, ...this.up_blocks];
     return levels.flatMap((level) => [...level].filter((block) => block instanceof AttnBlock));
   }
+}
+
+/** Condition tokens of each entry that are no padding. */
+function lengthsOf(
+  { byt5, byt5Lengths, clip, clipImage }: ConditionInputs,
+  embed: Tensor,
+): readonly number[] {
+  const [batch, length] = embed.shape;
+  if (!byt5Lengths) return new Array<number>(batch).fill(length);
+  const fits = byt5Lengths.length === batch && byt5Lengths.every((n) => n > 0 && n <= byt5.shape[1]);
+  if (!fits || clip || clipImage) {
+    throw new PaellaError(
+      'argument',
+      `byt5Lengths [${byt5Lengths.join(',')}] do not fit ${byt5.toString()}`,
+      {
+        fix: 'Give one length an entry, from 1 to L, and no CLIP vectors beside them.',
+      },
+    );
+  }
+  return byt5Lengths;
 }
 
 function checkConfig(config: PaellaConfig): void {

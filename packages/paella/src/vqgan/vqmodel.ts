@@ -97,6 +97,9 @@ export interface Encoded {
   indices: Tensor;
   /** Codebook loss plus 0.25 × commitment loss, a scalar. */
   loss: Tensor;
+  /** What moves the codes to the latents, and the latents to the codes, scalars. */
+  codebookLoss: Tensor;
+  commitmentLoss: Tensor;
 }
 
 /**
@@ -168,13 +171,15 @@ export class VQModel extends nn.Module {
       const indices = ops.nearestCode(x, this.vquantizer.codebook.weight.value);
       const codes = this.vquantizer.codebook.forward(indices);
       const codebookLoss = codes.sub(x.detach()).square().mean();
-      const commitment = x.sub(codes.detach()).square().mean();
+      const commitmentLoss = x.sub(codes.detach()).square().mean();
       const unscale = 1 / this.config.scale_factor;
       return {
         quantized: ops.straightThrough(codes, x).mul(unscale),
         latent: x.mul(unscale),
         indices,
-        loss: codebookLoss.add(commitment.mul(0.25)),
+        loss: codebookLoss.add(commitmentLoss.mul(0.25)),
+        codebookLoss,
+        commitmentLoss,
       };
     });
   }
