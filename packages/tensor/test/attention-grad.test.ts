@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { type AttentionOptions, type Rows, attention, splitRows } from '../src/ops/attention.js';
 import { linear } from '../src/ops/matmul.js';
-import { type Tensor, scope } from '../src/index.js';
-import { CASES, type Case, type Made, make, pack, referenceGradients } from './attention-reference.js';
+import { streamWords } from '../src/random/threefry.js';
+import { Device, Rng, type Tensor, scope } from '../src/index.js';
+import {
+  CASES,
+  type Case,
+  type Made,
+  make,
+  pack,
+  reference,
+  referenceGradients,
+} from './attention-reference.js';
 import { gradcheck } from './gradcheck.js';
 import {
   TRANSPOSED,
@@ -198,6 +207,71 @@ describe('gradients of attention', () => {
       attention(q, k, v, { heads: 2, bias }).backward(upload(device, gradientOf(SMALL)));
       expect([...(await bias.grad!.data())]).toEqual(new Array(12).fill(0));
     });
+  });
+
+  it('drop the probabilities that the forward pass dropped', async () => {
+    const one: Case = { name: '', batch: 2, heads: 2, headSize: 8, queries: 19, keys: 23, extra: 6 };
+    const [own, row, p] = [24, 32, 0.25];
+    const { key, stream } = new Rng(5).next();
+    const numbers = streamWords(key, stream, one.batch * one.queries * one.heads * row);
+    const factors = Array.from(numbers, (word) => ((word >>> 8) * 2 ** -24 >= p ? 1 / (1 - p) : 0));
+    const made: Made = {
+      ...make(one),
+      kept: (b, n, h, j) =>
+        factors[((b * one.queries + n) * one.heads + h) * row + (j < one.keys ? j : own + j - one.keys)],
+    };
+    const grad = gradientOf(one);
+    const want = referenceGradients(one, made, grad);
+    for (const force of [undefined, ...FORCES]) {
+      await scope(async () => {
+        const [q, k, v, k2, v2] = [made.q, made.k, made.v, made.k2, made.v2].map(leaf);
+        const rng = new Rng(5);
+        const options = { ...optionsOf(one, made), extra: { k: k2, v: v2 }, dropout: { p, rng }, force };
+        const out = attention(q, k, v, options);
+        expect(rng.counter).toBe(1);
+        await expectClose(out, reference(one, made), { tolerance: 1e-5 });
+        out.backward(upload(device, grad));
+        for (const [name, tensor] of Object.entries({ q, k, v, k2, v2 }) as [keyof typeof want, Tensor][]) {
+          await expectClose(tensor.grad!, want[name], { tolerance: 1e-5 });
+        }
+      });
+    }
+  });
+
+  it('draw nothing for a dropout of 0, and refuse what dropout cannot do', async () => {
+    await scope(async () => {
+      const made = make(SMALL);
+      const [q, k, v] = [made.q, made.k, made.v].map((values) => upload(device, values));
+      const rng = new Rng(1);
+      const plain = await attention(q, k, v, { heads: 2 }).data();
+      expect(await attention(q, k, v, { heads: 2, dropout: { p: 0, rng } }).data()).toEqual(plain);
+      expect(rng.counter).toBe(0);
+      const keyWeights = device.ones([4]);
+      const dropout = { p: 0.1, rng };
+      expectError(() => attention(q, k, v, { heads: 2, keyWeights, dropout }), 'unsupported', 'key weights');
+      expectError(
+        () => attention(q, k, v, { heads: 2, dropout: { p: 1, rng } }),
+        'argument',
+        'dropout must be in [0,1), got 1',
+      );
+    });
+  });
+
+  it('store no scores: memory grows with queries plus keys, not with their product', async () => {
+    using meta = await Device.create({ adapter: 'meta' });
+    const [n, channels, heads] = [4096, 64, 2];
+    const packed = meta.empty([1, n, 3 * channels]);
+    packed.requiresGrad = true;
+    const before = meta.memory().liveBytes;
+    scope(() => {
+      const [q, k, v] = splitRows(packed, 3);
+      const out = attention(q, k, v, { heads });
+      out.backward(meta.empty(out.shape));
+    });
+    // The result, its gradient, that of the projection, and two times four numbers a query and head.
+    const numbers = n * (5 * channels + 8 * heads);
+    // A pool's buffers are up to a sixteenth larger.
+    expect(meta.memory().peakBytes - before).toBeLessThan(4 * numbers * (1 + 1 / 16));
   });
 
   it('are computed only where they are wanted', async () => {

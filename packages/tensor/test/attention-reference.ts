@@ -122,7 +122,10 @@ export function referenceGradients(one: Case, made: Made, grad: Values): Gradien
   return attend(one, made, grad).gradients;
 }
 
-export type Made = ReturnType<typeof make>;
+export type Made = ReturnType<typeof make> & {
+  /** What dropout multiplies probabilities by. */
+  kept?: (batch: number, query: number, head: number, key: number) => number;
+};
 export type Gradients = Record<'q' | 'k' | 'v' | 'k2' | 'v2' | 'bias', Values>;
 
 /** In float64, score by score; gradients are 0 without one of the result. */
@@ -166,7 +169,8 @@ function attend(one: Case, made: Made, grad?: Values): { out: Values; gradients:
             (sum, p, i) => sum * bias.shape[i] + (bias.shape[i] === 1 ? 0 : p),
             0,
           );
-          const weight = weights ? weights.data[(weights.shape[0] === 1 ? 0 : b) * (keys + extra) + j] : 1;
+          const factor = weights ? weights.data[(weights.shape[0] === 1 ? 0 : b) * (keys + extra) + j] : 1;
+          const weight = factor * (made.kept?.(b, n, h, j) ?? 1);
           const places = { k: at(key, b, row, h), v: at(value, b, row, h), bias: bAt };
           const score = scale * dot(q, query, key, places.k) + bias.data[bAt];
           return { key, value, dk, dv, weight, score, places };

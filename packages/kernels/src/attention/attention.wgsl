@@ -163,7 +163,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
           let w1 = weights[w + min(1u, last)];
           let w2 = weights[w + min(2u, last)];
           let w3 = weights[w + min(3u, last)];
-          p *= vec4f(weights[w], w1, w2, w3);
+          p *= bitcast<vec4f>(vec4u(weights[w], w1, w2, w3));
+        }
+        if HAS_DROPOUT {
+          let query = (batch * params.queries + min(first_row + row, last_row)) * params.heads + head;
+          let own = (params.keys + 3u) / 4u * 4u;
+          p *= kept4(query, select(0u, own, is_extra) + start + 4u * i);
         }
         shares[base + i] = p;
       }

@@ -43,7 +43,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     var share = exp(score - top);
     peak = top;
     total = total * factor + share;
-    if HAS_WEIGHTS { share *= weights[batch * params.weights_stride + j]; }
+    if HAS_WEIGHTS { share *= bitcast<f32>(weights[batch * params.weights_stride + j]); }
+    if HAS_DROPOUT {
+      let own = (params.keys + 3u) / 4u * 4u;
+      share *= kept((batch * params.queries + row) * params.heads + head, select(j, own + key, is_extra));
+    }
     for (var i = 0u; i < params.d; i++) {
       if is_extra {
         sums[i] = sums[i] * factor + share * v2[from_v + i];

@@ -14,8 +14,19 @@ override WG: u32 = 64;
 var<workgroup> shares: array<vec4f, ROWS * BLOCK4>;
 var<workgroup> slopes: array<vec4f, ROWS * BLOCK4>;
 
-// `s` are the four queries' statistics: largest scores, factors, deltas.
-fn finish(batch: u32, head: u32, row: u32, rows: vec4u, key: u32, s: mat4x4f, product: vec4f, slope: vec4f, cell: u32) {
+// `s` are the four queries' statistics: largest scores, factors, deltas. The lowest of their `bits` are this key's.
+fn finish(
+  batch: u32,
+  head: u32,
+  rows: vec4u,
+  inside: vec4<bool>,
+  key: u32,
+  bits: vec4u,
+  s: mat4x4f,
+  product: vec4f,
+  slope: vec4f,
+  cell: u32,
+) {
   var score = params.scale * product;
   if HAS_BIAS {
     score += vec4f(
@@ -25,9 +36,10 @@ fn finish(batch: u32, head: u32, row: u32, rows: vec4u, key: u32, s: mat4x4f, pr
       bias_of(batch, head, rows.w, key),
     );
   }
-  var weight = 1.0;
-  if HAS_WEIGHTS { weight = weight_of(batch, key); }
-  let p = select(vec4f(), exp(score - s[0]) * s[1], row + NEXT < vec4u(params.queries));
+  var weight = vec4f(1.0);
+  if HAS_WEIGHTS { weight = vec4f(weight_of(batch, key)); }
+  if HAS_DROPOUT { weight = select(vec4f(), vec4f(params.keep_scale), (bits & vec4u(1u)) != vec4u()); }
+  let p = select(vec4f(), exp(score - s[0]) * s[1], inside);
   shares[cell] = p * weight;
   slopes[cell] = p * (weight * slope - s[2]);
 }
@@ -71,11 +83,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       }
       let query = (batch * params.queries + rows) * params.heads + head;
       let s = transpose(mat4x4f(stats[query.x], stats[query.y], stats[query.z], stats[query.w]));
+      var bits = vec4u();
+      if HAS_DROPOUT {
+        let position = params.mask_start + first_key + r;
+        bits = vec4u(
+          mask_bits(query.x, position),
+          mask_bits(query.y, position),
+          mask_bits(query.z, position),
+          mask_bits(query.w, position),
+        );
+      }
+      let inside = row + NEXT < vec4u(params.queries);
       let cell = r * BLOCK4 + column;
-      finish(batch, head, row, rows, keys.x, s, s0, t0, cell);
-      finish(batch, head, row, rows, keys.y, s, s1, t1, cell + BLOCK4);
-      finish(batch, head, row, rows, keys.z, s, s2, t2, cell + 2u * BLOCK4);
-      finish(batch, head, row, rows, keys.w, s, s3, t3, cell + 3u * BLOCK4);
+      finish(batch, head, rows, inside, keys.x, bits, s, s0, t0, cell);
+      finish(batch, head, rows, inside, keys.y, bits >> vec4u(1u), s, s1, t1, cell + BLOCK4);
+      finish(batch, head, rows, inside, keys.z, bits >> vec4u(2u), s, s2, t2, cell + 2u * BLOCK4);
+      finish(batch, head, rows, inside, keys.w, bits >> vec4u(3u), s, s3, t3, cell + 3u * BLOCK4);
     }
     workgroupBarrier();
 

@@ -1,7 +1,7 @@
 // Operands of the gradients of attention, for every kernel and variant. The keys are those of k or those of k2: each
 // pair has launches of its own, so that the bindings stay within eight.
 //
-// With p the softmax, w the weights of keys and g the gradient of the result, for each head:
+// With p the softmax, w the weights of keys (or 0 and 1 / (1 − rate) of dropout) and g the gradient of the result, for each head:
 //   ds_ij = p_ij · (w_j · g_i·v_j − delta_i)    dq_i = scale · Σ_j ds_ij · k_j
 //   dv_j = Σ_i p_ij · w_j · g_i                 dk_j = scale · Σ_i ds_ij · q_i
 
@@ -20,6 +20,10 @@ struct Params {
   scale: f32,
   // In numbers, from one batch entry to the next.
   weights_stride: u32,
+  // Of dropout: bits a query, the first one of these keys, and what probabilities that are kept are multiplied by.
+  mask_row: u32,
+  mask_start: u32,
+  keep_scale: f32,
   // Whether to add to what `out` holds.
   accumulate: u32,
   // Start, stride of a row, stride of the batch.
@@ -37,7 +41,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> k: array<T>;
 @group(0) @binding(2) var<storage, read> v: array<T>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> weights: array<f32>;
+// f32 in bits, or the mask of dropout.
+@group(0) @binding(4) var<storage, read> weights: array<u32>;
 @group(0) @binding(5) var<storage, read> g: array<T>;
 // Of each query and head: its largest score, 1 / the sum of exponentials, delta.
 @group(0) @binding(6) var<storage, read> stats: array<vec4f>;
@@ -58,5 +63,5 @@ fn bias_of(batch: u32, head: u32, row: u32, key: u32) -> f32 {
 }
 
 fn weight_of(batch: u32, key: u32) -> f32 {
-  return weights[batch * params.weights_stride + params.first_key + key];
+  return bitcast<f32>(weights[batch * params.weights_stride + params.first_key + key]);
 }

@@ -14,6 +14,7 @@ fn pair(batch: u32, head: u32, row: u32, key: u32) -> vec2f {
   if HAS_BIAS { score += bias_of(batch, head, row, key); }
   var weight = 1.0;
   if HAS_WEIGHTS { weight = weight_of(batch, key); }
+  if HAS_DROPOUT { weight = kept(query, params.mask_start + key); }
   let s = stats[query];
   let p = exp(score - s.x) * s.y;
   return vec2f(p * weight, p * (weight * slope - s.z));

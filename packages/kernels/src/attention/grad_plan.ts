@@ -12,27 +12,28 @@ import querySource from './grad_query_naive.wgsl';
 import tile from './grad_tile.wgsl';
 import NUMBERS from './lanes1.wgsl';
 import VEC4S from './lanes4.wgsl';
+import mask from './mask.wgsl';
 import { type AttentionPlanOptions, type AttentionShape, type RowsView, variantFor, viewIn } from './plan.js';
 
 const delta = defineKernel('attention_grad_delta', linear, deltaSource);
 const query = {
-  blocks: defineKernel('attention_grad_query', VEC4S, rank4, operands, tile, queryBlocks),
-  simple: defineKernel('attention_grad_query_simple', VEC4S, operands, pair, querySource),
-  naive: defineKernel('attention_grad_query_naive', NUMBERS, operands, pair, querySource),
+  blocks: defineKernel('attention_grad_query', VEC4S, rank4, operands, mask, tile, queryBlocks),
+  simple: defineKernel('attention_grad_query_simple', VEC4S, operands, mask, pair, querySource),
+  naive: defineKernel('attention_grad_query_naive', NUMBERS, operands, mask, pair, querySource),
 };
 const key = {
-  blocks: defineKernel('attention_grad_key', VEC4S, rank4, operands, tile, keyBlocks),
-  simple: defineKernel('attention_grad_key_simple', VEC4S, operands, pair, keySource),
-  naive: defineKernel('attention_grad_key_naive', NUMBERS, operands, pair, keySource),
+  blocks: defineKernel('attention_grad_key', VEC4S, rank4, operands, mask, tile, keyBlocks),
+  simple: defineKernel('attention_grad_key_simple', VEC4S, operands, mask, pair, keySource),
+  naive: defineKernel('attention_grad_key_naive', NUMBERS, operands, mask, pair, keySource),
 };
-const bias = defineKernel('attention_grad_bias', linear, NUMBERS, operands, pair, biasSource);
+const bias = defineKernel('attention_grad_bias', linear, NUMBERS, operands, mask, pair, biasSource);
 
 const NOWHERE: RowsView = { start: 0, row: 0, batch: 0 };
 
 /** Gradients with respect to one of the two pairs of keys and values. */
 export interface AttentionGradPlanOptions extends Pick<
   AttentionPlanOptions,
-  'scale' | 'q' | 'k' | 'v' | 'biasStrides' | 'weightsStride' | 'force'
+  'scale' | 'q' | 'k' | 'v' | 'biasStrides' | 'weightsStride' | 'dropout' | 'force'
 > {
   /** How many keys come before this pair's. */
   firstKey: number;
@@ -138,8 +139,12 @@ function planRows(
   });
 }
 
-function operandsOf({ biasStrides, weightsStride }: AttentionGradPlanOptions) {
-  return { HAS_BIAS: biasStrides !== null, HAS_WEIGHTS: weightsStride !== null };
+function operandsOf({ biasStrides, weightsStride, dropout }: AttentionGradPlanOptions) {
+  return {
+    HAS_BIAS: biasStrides !== null,
+    HAS_WEIGHTS: weightsStride !== null,
+    HAS_DROPOUT: Boolean(dropout),
+  };
 }
 
 function paramsOf(
@@ -147,7 +152,7 @@ function paramsOf(
   options: AttentionGradPlanOptions,
   lanes: number,
 ) {
-  const { scale, q, k, v, biasStrides, weightsStride, firstKey, accumulate = false } = options;
+  const { scale, q, k, v, biasStrides, weightsStride, firstKey, dropout, accumulate = false } = options;
   return {
     batches: batch,
     queries,
@@ -157,6 +162,9 @@ function paramsOf(
     first_key: firstKey,
     scale,
     weights_stride: weightsStride ?? 0,
+    mask_row: dropout?.row ?? 0,
+    mask_start: dropout && firstKey > 0 ? dropout.extra : 0,
+    keep_scale: dropout ? 1 / (1 - dropout.p) : 1,
     accumulate: Number(accumulate),
     q_view: viewIn(lanes, q),
     k_view: viewIn(lanes, k),

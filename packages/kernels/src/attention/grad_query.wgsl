@@ -31,7 +31,9 @@ fn slopes_of(batch: u32, head: u32, row: u32, key: u32, keys: vec4u, product: ve
       weight_of(batch, keys.w),
     );
   }
-  let s = stats[query_index(batch, row, head)];
+  let query = query_index(batch, row, head);
+  if HAS_DROPOUT { weight = kept4(query, params.mask_start + key); }
+  let s = stats[query];
   let ds = exp(score - s.x) * s.y * (weight * slope - s.z);
   return select(vec4f(), ds, key + NEXT < vec4u(params.keys));
 }

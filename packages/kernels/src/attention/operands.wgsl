@@ -15,6 +15,9 @@ struct Params {
   scale: f32,
   // In numbers, from one batch entry to the next.
   weights_stride: u32,
+  // Of dropout: bits a query, and what probabilities that are kept are multiplied by.
+  mask_row: u32,
+  keep_scale: f32,
   // Where in `out`, behind the result, four numbers a query and head begin that gradients need: the largest
   // score, and the sum of exponentials of differences to it. 0 to keep none.
   stats_start: u32,
@@ -34,7 +37,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> k2: array<T>;
 @group(0) @binding(4) var<storage, read> v2: array<T>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read> weights: array<f32>;
+// f32 in bits, or the mask of dropout.
+@group(0) @binding(6) var<storage, read> weights: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<T>;
 @group(1) @binding(0) var<uniform> params: Params;
 

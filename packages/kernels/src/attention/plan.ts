@@ -1,13 +1,19 @@
-import { type Capabilities, type Launch, defineKernel, launch } from '../kernel.js';
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import type { RandomStream } from '../random/plan.js';
+import threefry from '../random/threefry.wgsl';
+import linear from '../shared/linear.wgsl';
 import naiveSource from './attention_naive.wgsl';
 import blockSource from './attention.wgsl';
+import drawMaskSource from './draw_mask.wgsl';
 import NUMBERS from './lanes1.wgsl';
 import VEC4S from './lanes4.wgsl';
+import mask from './mask.wgsl';
 import operands from './operands.wgsl';
 
-const blocks = defineKernel('attention', VEC4S, operands, blockSource);
-const simple = defineKernel('attention_simple', VEC4S, operands, naiveSource);
-const naive = defineKernel('attention_naive', NUMBERS, operands, naiveSource);
+const blocks = defineKernel('attention', VEC4S, operands, mask, blockSource);
+const simple = defineKernel('attention_simple', VEC4S, operands, mask, naiveSource);
+const naive = defineKernel('attention_naive', NUMBERS, operands, mask, naiveSource);
+const drawMask = defineKernel('attention_mask', linear, threefry, drawMaskSource);
 const kernels = { blocks, simple, naive };
 
 /** Multiply-adds of a launch below which a software adapter would compile the larger kernel for longer than run it. */
@@ -50,6 +56,8 @@ export interface AttentionPlanOptions {
   biasStrides: readonly number[] | null;
   /** From one batch entry's key weights to the next's; null without weights. */
   weightsStride: number | null;
+  /** The dropout whose mask is in the place of weights. */
+  dropout?: AttentionMask | null;
   /**
    * Behind the result, `out` has room for {@link STATS_WORDS} numbers a query and head, and gets there what
    * gradients need to compute the softmax again.
@@ -57,6 +65,43 @@ export interface AttentionPlanOptions {
   keepStats?: boolean;
   /** Overrides the planner's choice, for tests and benchmarks. */
   force?: keyof typeof kernels;
+}
+
+/** Where the mask of attention's dropout has the bits of a query, and what it does. */
+export interface AttentionMask {
+  /** The probability of dropping. */
+  p: number;
+  /** Bits from one query to the next. */
+  row: number;
+  /** The first bit of k2. */
+  extra: number;
+  /** Of all queries, in words of 32 bits. */
+  words: number;
+}
+
+/** Four keys share a word, so both kinds of keys are filled up to whole fours. */
+export function attentionMask(
+  p: number,
+  { batch, heads, queries, keys, extra }: AttentionShape,
+): AttentionMask {
+  const start = Math.ceil(keys / 4) * 4;
+  const row = start + Math.ceil(extra / 4) * 4;
+  return { p, row, extra: start, words: Math.ceil((batch * heads * queries * row) / 32) };
+}
+
+/** Draws a mask. Operands: out, u32 `[words]`. */
+export function planAttentionMask(
+  { p, words }: AttentionMask,
+  from: RandomStream,
+  caps: Capabilities,
+): Launch {
+  const WG = 64;
+  return launch(drawMask, {
+    constants: { WG },
+    params: { words, p, ...from },
+    workgroups: linearGrid(words, WG, caps),
+    cost: { flops: 0, bytes: 4 * words },
+  });
 }
 
 const NOWHERE: RowsView = { start: 0, row: 0, batch: 0 };
@@ -82,6 +127,7 @@ export function planAttention(
       HAS_EXTRA: extra > 0,
       HAS_BIAS: biasStrides !== null,
       HAS_WEIGHTS: weightsStride !== null,
+      HAS_DROPOUT: Boolean(options.dropout),
     },
     params: {
       queries,
@@ -91,6 +137,8 @@ export function planAttention(
       d: headSize / lanes,
       scale: options.scale,
       weights_stride: weightsStride ?? 0,
+      mask_row: options.dropout?.row ?? 0,
+      keep_scale: options.dropout ? 1 / (1 - options.dropout.p) : 1,
       stats_start: options.keepStats ? (batch * queries * heads * headSize) / lanes : 0,
       ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, viewIn(lanes, view)])),
       bias_strides: biasStrides ?? [0, 0, 0, 0],

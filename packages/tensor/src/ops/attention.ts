@@ -9,6 +9,8 @@ import {
   planAttentionBiasGrad,
   planAttentionDelta,
   planAttentionKeyGrad,
+  planAttentionMask,
+  attentionMask,
   planAttentionQueryGrad,
 } from '@paella/kernels';
 import { needsGrad, record } from '../autograd/graph.js';
@@ -16,6 +18,7 @@ import type { Device } from '../device/device.js';
 import { sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
+import type { Rng } from '../random/rng.js';
 import { checkDType, checkShape } from './check.js';
 import { cat, expand } from './layout.js';
 
@@ -58,6 +61,11 @@ export interface AttentionOptions {
   bias?: Tensor | null;
   /** Multiplies columns of the softmax, which is not normalised again: `[B,M]`, `[1,M]` or `[M]`. */
   keyWeights?: Tensor | null;
+  /**
+   * Training drops probabilities after the softmax, as PyTorch's `MultiheadAttention`: each is 0 with probability p,
+   * else scaled by 1/(1 − p). `rng` gives one draw, kept as one bit a probability. Not together with key weights.
+   */
+  dropout?: { p: number; rng: Rng } | null;
   /** Overrides the choice of kernel, for tests and benchmarks. */
   force?: AttentionPlanOptions['force'];
 }
@@ -138,6 +146,14 @@ export function attention(
     });
   }
 
+  const p = options.dropout?.p ?? 0;
+  if (!(p >= 0 && p < 1)) throw new PaellaError('argument', `attention: dropout must be in [0,1), got ${p}`);
+  if (p > 0 && keyWeights) {
+    throw new PaellaError('unsupported', 'attention: dropout does not go together with key weights', {
+      fix: 'Weight keys in evaluation only.',
+    });
+  }
+
   const { device } = rows.q.tensor;
   const sources = [...new Set(Object.values(all).map(({ tensor }) => tensor))];
   const at = (one: Rows): Operand => operandOf(one, sources);
@@ -154,9 +170,15 @@ export function attention(
     scale: options.scale ?? 1 / Math.sqrt(headSize),
     q: viewOf(at(rows.q)),
     biasStrides: bias && stridesOf(bias),
+    dropout: options.dropout && p > 0 ? attentionMask(p, shape) : null,
     weightsStride: keyWeights && (weightRows === 1 ? 0 : total),
     force,
   };
+  const mask = scaling.dropout && device.empty([scaling.dropout.words], 'u32');
+  if (mask) {
+    device.run(planAttentionMask(scaling.dropout!, options.dropout!.rng.next(), device.capabilities), [mask]);
+  }
+  const factors = keyWeights ?? mask;
   const plan = planAttention(
     shape,
     {
@@ -176,7 +198,7 @@ export function attention(
     more?.k2.tensor ?? null,
     more?.v2.tensor ?? null,
     bias,
-    keyWeights,
+    factors,
     out,
   ]);
   const call: Call = {
@@ -191,10 +213,16 @@ export function attention(
     sources: sources.map((source) => source.shape),
     bias: bias && bias.shape,
   };
-  const optional = [bias, keyWeights].filter((tensor) => tensor !== null);
-  return record('attention', out, [...sources, bias], [out, ...sources, ...optional], (grad, saved, needs) =>
-    gradients(call, grad, saved, needs),
+  const optional = [bias, factors].filter((tensor) => tensor !== null);
+  const result = record(
+    'attention',
+    out,
+    [...sources, bias],
+    [out, ...sources, ...optional],
+    (grad, saved, needs) => gradients(call, grad, saved, needs),
   );
+  mask?.dispose();
+  return result;
 }
 
 /** {@link Rows} of one of the tensors behind a call. */
@@ -208,7 +236,10 @@ interface Operand {
 /** What a gradient has to know about a call, apart from values. */
 interface Call {
   shape: AttentionShape;
-  scaling: Pick<AttentionGradPlanOptions, 'scale' | 'q' | 'biasStrides' | 'weightsStride' | 'force'>;
+  scaling: Pick<
+    AttentionGradPlanOptions,
+    'scale' | 'q' | 'biasStrides' | 'weightsStride' | 'dropout' | 'force'
+  >;
   q: Operand;
   pairs: { k: Operand; v: Operand; firstKey: number }[];
   /** Shapes of the tensors behind the operands. */
@@ -217,7 +248,7 @@ interface Call {
 }
 
 /**
- * @param saved the result with its statistics, the sources, the bias and the key weights if there are any
+ * @param saved the result with its statistics, the sources, the bias, and the key weights or dropout's mask, if there are any
  * @returns gradients of the sources and the bias
  */
 function gradients(
@@ -234,7 +265,7 @@ function gradients(
   const count = sources.length;
   const optional = saved.slice(count);
   const bias = call.bias && optional[0];
-  const keyWeights = scaling.weightsStride === null ? null : optional[optional.length - 1];
+  const factors = optional[call.bias ? 1 : 0] ?? null;
   const stats = device.empty([batch, queries, heads, STATS_WORDS]);
   device.run(planAttentionDelta(shape, capabilities), [out, grad, stats]);
 
@@ -244,7 +275,7 @@ function gradients(
       v,
       shape: { ...shape, keys: k.shape[1], extra: 0 },
       options: { ...scaling, k: viewOf(k), v: viewOf(v), firstKey },
-      operands: [saved[q.source], saved[k.source], saved[v.source], bias, keyWeights, grad, stats],
+      operands: [saved[q.source], saved[k.source], saved[v.source], bias, factors, grad, stats],
     }))
     .filter((pair) => pair.shape.keys > 0);
 
