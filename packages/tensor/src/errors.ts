@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'disposed' // use of a tensor that was freed
   | 'scope' // overlapping async scopes
   | 'graph' // backward without a graph, or through one that was freed or overwritten
+  | 'non-finite' // a loss, gradient or weight that became infinite or no number
   | 'unsupported' // asked for something this adapter or build cannot do
   | 'no-adapter' // no WebGPU adapter fits the request
   | 'limits' // does not fit the adapter's limits
@@ -15,6 +16,7 @@ export type ErrorCode =
   | 'format' // a file that is not what it should be, or is damaged
   | 'state-dict' // missing, unexpected or misshapen checkpoint entries
   | 'not-found' // a file, model or key that does not exist
+  | 'non-finite' // training met a NaN or an infinity
   | 'aborted'; // an AbortSignal fired
 
 export interface ErrorDetails {

@@ -1,0 +1,122 @@
+/** The loop that every training run is: step, measure, save, and go on where it was. */
+import { type Device, PaellaError, type StateDict } from '@paella/tensor';
+import type { RgbaImage } from 'paella';
+import type { Context } from '../context.js';
+import { type CheckpointState, loadLatestCheckpoint, saveCheckpoint } from './checkpoints.js';
+import type { RunFolder } from './folder.js';
+import { type Metrics, MetricsLog } from './metrics.js';
+import { writeReport } from './report.js';
+
+/** What is trained. */
+export interface Learner {
+  readonly device: Device;
+  /** Before the first step of a run, not of one that goes on. */
+  begin(): Promise<void>;
+  /** Takes step `step`, counted from 0. The measurements may arrive later; `loss` and `grad_norm` are among them. */
+  step(step: number): Promise<{ metrics: Promise<Metrics>; images: number }>;
+  /** Everything that has to be saved, and the inverse. */
+  parts(): Record<string, StateDict>;
+  state(): CheckpointState;
+  restore(parts: Record<string, StateDict>, state: CheckpointState): Promise<void>;
+  /** Pictures that show where the run is, and measurements that cost too much for every step. */
+  evaluate(step: number): Promise<{ pictures: Record<string, RgbaImage>; metrics: Metrics }>;
+  /** Parameters with values that are not finite. */
+  findNonFinite(): Promise<string[]>;
+  /** Writes the model for others to use. */
+  export(folder: string): Promise<void>;
+}
+
+export interface LoopConfig {
+  steps: number;
+  checkpoint_every: number;
+  keep_checkpoints: number;
+  log_every: number;
+  grid_every: number;
+}
+
+/**
+ * Trains until `steps`, or until Ctrl-C, which saves a checkpoint first.
+ *
+ * @returns the last measurements
+ * @throws PaellaError `non-finite` naming step, parameters and the last good checkpoint; `aborted` after Ctrl-C
+ */
+export async function runLoop(
+  run: RunFolder,
+  learner: Learner,
+  { steps, checkpoint_every, keep_checkpoints, log_every, grid_every }: LoopConfig,
+  { out, signal }: Context,
+): Promise<{ step: number; metrics: Metrics }> {
+  const latest = await loadLatestCheckpoint(run.path, (message) => out.note(message));
+  if (latest) await learner.restore(latest.parts, latest.state);
+  else await learner.begin();
+  const from = latest?.step ?? 0;
+  let lastGood = latest ? `the checkpoint of step ${latest.step}` : 'none was saved yet';
+  const log = new MetricsLog(run, from);
+  let metrics: Metrics = {};
+  let images = 0;
+  let since = performance.now();
+  let pending: { step: number; metrics: Promise<Metrics> } | null = null;
+
+  /** Waits for the measurements of the step before, so that the device always has work. */
+  const settle = async (): Promise<void> => {
+    if (!pending) return;
+    const { step, metrics: promise } = pending;
+    pending = null;
+    const values = await promise;
+    if (!Number.isFinite(values.loss) || !Number.isFinite(values.grad_norm)) {
+      const where = await learner.findNonFinite();
+      const list =
+        where.length > 0 ? where.slice(0, 5).join(', ') : 'gradients only, the weights are still finite';
+      throw new PaellaError('non-finite', `step ${step}: the loss is ${values.loss}, not finite in ${list}`, {
+        fix: `Last good state: ${lastGood}. Lower the learning rate or the gradient clip, and resume from it.`,
+      });
+    }
+    const done = step + 1;
+    out.progress(`loss ${values.loss.toFixed(4)}, step`, done, steps);
+    if (done % log_every !== 0 && done !== steps) return;
+    const elapsed = (performance.now() - since) / 1000;
+    metrics = {
+      ...values,
+      images_per_second: images / elapsed,
+      memory_mb: learner.device.memory().peakBytes / 1e6,
+    };
+    log.write(done, metrics);
+    images = 0;
+    since = performance.now();
+  };
+  const save = async (step: number): Promise<void> => {
+    const keep = keep_checkpoints;
+    lastGood = await saveCheckpoint(run.path, step, learner.parts(), learner.state(), { keep });
+    writeReport(run);
+  };
+
+  for (let step = from; step < steps; step++) {
+    const next = await learner.step(step);
+    await settle();
+    pending = { step, metrics: next.metrics };
+    images += next.images;
+    const done = step + 1;
+    const isLast = done === steps || signal.aborted;
+    if (done % grid_every === 0 || done === steps) {
+      await settle();
+      const before = performance.now();
+      const { pictures, metrics: more } = await learner.evaluate(done);
+      for (const [name, picture] of Object.entries(pictures)) log.picture(done, name, picture);
+      log.write(done, more);
+      metrics = { ...metrics, ...more };
+      since += performance.now() - before;
+    }
+    if (done % checkpoint_every === 0 || isLast) {
+      await settle();
+      const before = performance.now();
+      await save(done);
+      since += performance.now() - before;
+    }
+    if (signal.aborted)
+      throw new PaellaError('aborted', `stopped after step ${done}; --resume goes on from there`);
+  }
+  await settle();
+  writeReport(run);
+  await learner.export(run.file('model', 'model.json').replace(/model\.json$/, ''));
+  return { step: Math.max(from, steps), metrics };
+}
