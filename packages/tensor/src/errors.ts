@@ -16,7 +16,6 @@ export type ErrorCode =
   | 'format' // a file that is not what it should be, or is damaged
   | 'state-dict' // missing, unexpected or misshapen checkpoint entries
   | 'not-found' // a file, model or key that does not exist
-  | 'non-finite' // training met a NaN or an infinity
   | 'aborted'; // an AbortSignal fired
 
 export interface ErrorDetails {
