@@ -92,6 +92,28 @@ describe('gradients of elementwise functions', () => {
     });
   });
 
+  it('does not pass through comparisons', async () => {
+    await scope(async () => {
+      const x = device.tensor([1, 2, 3], [3], { requiresGrad: true });
+      expect(ops.binary('gt', x, 1.5).requiresGrad).toBe(false);
+      expect(ops.binary('eq', x, device.tensor([2])).requiresGrad).toBe(false);
+      const above = ops.binary('gt', x, 1.5);
+      x.mul(above).sum().backward();
+      expect([...(await x.grad!.data())]).toEqual([0, 1, 1]);
+    });
+  });
+
+  it('of a division is in range where the square of the divisor is not', async () => {
+    await scope(async () => {
+      const a = device.tensor([2e-24, 3e24], [2]);
+      const b = device.tensor([1e-24, 1e24], [2], { requiresGrad: true });
+      a.div(b).backward(device.ones([2]));
+      const [small, large] = await b.grad!.data();
+      expect(small / -2e24).toBeCloseTo(1, 5);
+      expect(large / -3e-24).toBeCloseTo(1, 5);
+    });
+  });
+
   it('passes through a conversion to f16 unrounded', async () => {
     await scope(async () => {
       const x = device.tensor([1, 2, 3], [3], { requiresGrad: true });

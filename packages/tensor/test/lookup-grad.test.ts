@@ -41,6 +41,16 @@ describe('gradients of embedding', () => {
       expect(await run()).toEqual(fast);
     });
   });
+
+  it('are zero without any index, whatever the memory held before', async () => {
+    await scope(async () => {
+      device.tensor(Uint32Array.of(1, 2, 3, 4)).dispose();
+      const weight = upload(device, noise([4, 4], 2));
+      weight.requiresGrad = true;
+      ops.embedding(device.empty([0], 'u32'), weight).backward(device.empty([0, 4]));
+      expect([...(await weight.grad!.data())]).toEqual(new Array(16).fill(0));
+    });
+  });
 });
 
 describe('straightThrough', () => {

@@ -100,6 +100,11 @@ describe('gradients of norms', () => {
     ],
     ['instanceNorm', (x) => ops.instanceNorm(x), [[2, 3, 3, 4]]],
     [
+      'batchNormTraining',
+      (x, weight, bias) => ops.batchNormTraining(x, { weight, bias }).out,
+      [[2, 3, 3, 5], [5], [5]],
+    ],
+    [
       'batchNorm',
       (x, weight, bias) => {
         const mean = device.tensor([0.1, 0.2, 0.3]);
@@ -137,6 +142,28 @@ describe('gradients of norms', () => {
     });
   });
 
+  it('global response norm has one where a channel is tiny', async () => {
+    // Channel 1 is 1e-16 times what the other three are; dx by the formula, in float64.
+    const x = Float32Array.from(noise([3, 4], 1).data, (v, i) => (i % 4 === 1 ? v * 1e-16 : v));
+    const [gamma, upstream] = [noise([4], 2), noise([1, 3, 4], 3)];
+    const over = (c: number, of: (i: number) => number): number => of(c) + of(c + 4) + of(c + 8);
+    const channels = [0, 1, 2, 3];
+    const g = channels.map((c) => Math.sqrt(over(c, (i) => x[i] ** 2)));
+    const t = channels.map((c) => over(c, (i) => x[i] * upstream.data[i]));
+    const mean = g.reduce((sum, one) => sum + one, 0) / 4 + 1e-6;
+    const shared = channels.reduce((sum, c) => sum + gamma.data[c] * t[c] * g[c], 0) / 4 / mean ** 2;
+    const expected = Array.from(x, (v, i) => {
+      const c = i % 4;
+      const direct = upstream.data[i] * (1 + (gamma.data[c] * g[c]) / mean);
+      return direct + (v * ((gamma.data[c] * t[c]) / mean - shared)) / g[c];
+    });
+    await scope(async () => {
+      const input = leaf({ shape: [1, 3, 4], data: x });
+      ops.globalResponseNorm(input, leaf(gamma), leaf(noise([4], 4))).backward(upload(device, upstream));
+      expect(relativeError(await input.grad!.data(), expected)).toBeLessThan(1e-6);
+    });
+  });
+
   it('global response norm has none where a channel is zero', async () => {
     await scope(async () => {
       const x = leaf({ shape: [1, 2, 4], data: Float32Array.of(0, 1, 2, 3, 0, -1, 1, 2) });
@@ -146,6 +173,47 @@ describe('gradients of norms', () => {
       expect([...(await x.grad!.data())][0]).toBeCloseTo(noise([1, 2, 4], 3).data[0], 6);
     });
   });
+});
+
+describe('gradients over many positions', () => {
+  it.each([
+    { samples: 1, positions: 5000, channels: 3 },
+    { samples: 3, positions: 1030, channels: 8 },
+  ])(
+    'equal float64, far from zero: $samples × $positions × $channels',
+    async ({ samples, positions, channels }) => {
+      const shape = [samples, positions, channels];
+      const values = noise(shape, 1);
+      const data = values.data.map((x) => x + 3);
+      const upstream = noise(shape, 2);
+      /** dx of a normalisation over `length` positions in a row. */
+      const reference = (length: number): Float64Array => {
+        const out = new Float64Array(data.length);
+        for (let first = 0; first < data.length; first += length * channels) {
+          for (let c = 0; c < channels; c++) {
+            const at = Array.from({ length }, (_, p) => first + p * channels + c);
+            const mean = (of: (i: number) => number): number =>
+              at.reduce((sum, i) => sum + of(i), 0) / length;
+            const center = mean((i) => data[i]);
+            const factor = 1 / Math.sqrt(mean((i) => (data[i] - center) ** 2) + 1e-5);
+            const plain = mean((i) => upstream.data[i]);
+            const along = mean((i) => upstream.data[i] * (data[i] - center) * factor);
+            for (const i of at) {
+              out[i] = factor * (upstream.data[i] - plain - (data[i] - center) * factor * along);
+            }
+          }
+        }
+        return out;
+      };
+      await scope(async () => {
+        const [x, y] = [leaf({ shape, data }), leaf({ shape, data })];
+        ops.instanceNorm(x).backward(upload(device, upstream));
+        ops.batchNormTraining(y).out.backward(upload(device, upstream));
+        expect(relativeError(await x.grad!.data(), reference(positions))).toBeLessThan(1e-6);
+        expect(relativeError(await y.grad!.data(), reference(samples * positions))).toBeLessThan(1e-6);
+      });
+    },
+  );
 });
 
 describe('BatchNorm2d in training', () => {

@@ -67,8 +67,9 @@ fn main(
     let t = parts[start + c];
     let n = g * inverse;
     factors[start + c] = gamma[c] * n + 1.0;
-    let slope = (gamma[c] * t * inverse - shared_part) * g;
-    factors[start + channels + c] = select(T(), slope / max(g * g, T() + 1e-30), g > T());
+    // Not by g², which leaves f32's range for channels whose g does not.
+    let slope = gamma[c] * t * inverse - shared_part;
+    factors[start + channels + c] = select(T(), slope / max(g, T() + 1e-30), g > T());
     parts[start + c] = t * n;
   }
 }

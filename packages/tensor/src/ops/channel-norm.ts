@@ -1,10 +1,11 @@
 import { type SampleShape, chunksOf, planBatchNorm, planMoments, planMomentsMerge } from '@paella/kernels';
 import { record } from '../autograd/graph.js';
 import { noGrad } from '../autograd/mode.js';
-import { sizeOf } from '../dtype.js';
 import type { Tensor } from '../tensor.js';
-import { checkDType, checkShape } from './check.js';
+import { checkDType, checkShape, samplesOf } from './check.js';
+import { cat } from './layout.js';
 import type { Forced } from './norm.js';
+import { channelDots, mix, modulate } from './response-norm.js';
 
 export interface BatchNormOptions extends Forced {
   /** Running statistics, of C elements each. */
@@ -80,36 +81,34 @@ export function batchNormTraining(
     const normalised = batchNorm(savedX, options).reshape([1, -1, channels]);
     const rows = grad.reshape([1, -1, channels]);
     const factor = savedVariance.add(eps).sqrt();
-    const { dx, along, plain } = throughStatistics(rows, normalised);
     const scale = savedWeight ? savedWeight.div(factor) : factor.pow(-1);
-    return [
-      dx.mul(scale).reshape(x.shape),
-      weight && along.reshape(weight.shape),
-      bias && plain.reshape(bias.shape),
-    ];
+    const { dx, along, plain } = throughStatistics(rows, normalised, scale.reshape([1, channels]));
+    return [dx.reshape(x.shape), weight && along.reshape(weight.shape), bias && plain.reshape(bias.shape)];
   });
   return { out, mean, variance };
 }
 
 /**
- * Back through a normalisation by the values' own mean and variance, but for the division by their standard
- * deviation: `dy − mean(dy) − x̂·mean(dy·x̂)`.
+ * Back through a normalisation by the values' own mean and variance: `scale · (dy − mean(dy) − x̂·mean(dy·x̂))`. Three
+ * passes over the values: both sums, what is proportional to dy and x̂, and the constants.
  *
  * @param grad, normalised `[samples,positions,channels]`
+ * @param scale `[samples,channels]`
  * @returns also the sums over positions of dy·x̂ and of dy
  */
-function throughStatistics(grad: Tensor, normalised: Tensor): { dx: Tensor; along: Tensor; plain: Tensor } {
-  const positions = grad.shape[1];
-  const along = grad.mul(normalised).sum(1, { keepdim: true });
-  const plain = grad.sum(1, { keepdim: true });
-  const dx = grad.sub(plain.div(positions)).sub(normalised.mul(along.div(positions)));
-  return { dx, along, plain };
-}
-
-/** The dimensions between the first and the last are positions. */
-export function samplesOf(op: string, x: Tensor): SampleShape {
-  checkShape(x.rank >= 2 && x.size > 0, op, 'expects [B,...,C] with at least one element', { input: x });
-  return { samples: x.shape[0], positions: sizeOf(x.shape.slice(1, -1)), channels: x.shape[x.rank - 1] };
+function throughStatistics(
+  grad: Tensor,
+  normalised: Tensor,
+  scale: Tensor,
+): { dx: Tensor; along: Tensor; plain: Tensor } {
+  const [, positions, channels] = grad.shape;
+  const sums = channelDots(normalised, grad).sum(1);
+  const along = sums.slice(1, 0, channels);
+  const plain = sums.slice(1, channels, 2 * channels);
+  const share = scale.div(-positions);
+  const sloped = mix(grad, normalised, cat([scale, share.mul(along)], 1));
+  const constants = cat([grad.device.zeros(scale.shape), share.mul(plain)], 1);
+  return { dx: modulate(sloped, constants), along, plain };
 }
 
 /**
@@ -132,9 +131,9 @@ export function instanceNorm(x: Tensor, { eps = 1e-5, force }: Forced & { eps?: 
   x.device.run(plan, [x, mean, variance, null, null, out]);
   record('instanceNorm', out, [x], [variance, out], (grad, [savedVariance, normalised]) => {
     const view = [shape.samples, shape.positions, shape.channels];
-    const { dx } = throughStatistics(grad.reshape(view), normalised.reshape(view));
-    const factor = savedVariance.add(eps).sqrt().reshape([shape.samples, 1, shape.channels]);
-    return [dx.div(factor).reshape(x.shape)];
+    const scale = savedVariance.add(eps).pow(-0.5).reshape([shape.samples, shape.channels]);
+    const { dx } = throughStatistics(grad.reshape(view), normalised.reshape(view), scale);
+    return [dx.reshape(x.shape)];
   });
   mean.dispose();
   variance.dispose();

@@ -1,4 +1,5 @@
-import type { DType } from '../dtype.js';
+import type { SampleShape } from '@paella/kernels';
+import { type DType, sizeOf } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 
@@ -51,4 +52,10 @@ export function weightType(op: string, weight: Tensor): 'f32' | 'f16' {
     'dtype',
     `${op}: weight must be f32, or f16 of whole vec4s, got ${weight.toString()}`,
   );
+}
+
+/** The dimensions between the first and the last are positions. */
+export function samplesOf(op: string, x: Tensor): SampleShape {
+  checkShape(x.rank >= 2 && x.size > 0, op, 'expects [B,...,C] with at least one element', { input: x });
+  return { samples: x.shape[0], positions: sizeOf(x.shape.slice(1, -1)), channels: x.shape[x.rank - 1] };
 }

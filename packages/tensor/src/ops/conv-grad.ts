@@ -14,6 +14,7 @@ import {
 } from '@paella/kernels';
 import type { Tensor } from '../tensor.js';
 import { conv2d } from './conv.js';
+import { columnSums } from './matmul.js';
 
 type Gradients = (Tensor | null)[];
 
@@ -35,7 +36,7 @@ export function convGradients(
   return [
     needs[0] ? inputGradient(grad, weight, shape, { replicate, naive }) : null,
     needs[1] ? weightGradient(x, grad, shape, weight.shape, { replicate, naive }) : null,
-    needs[2] ? biasGradient(grad) : null,
+    needs[2] ? columnSums(grad) : null,
   ];
 }
 
@@ -89,14 +90,13 @@ function weightGradient(
   { replicate, naive }: { replicate: boolean; naive: boolean },
 ): Tensor {
   const { device } = x;
+  if (grad.size === 0) return device.zeros(weightShape);
   const force = naive ? ('naive' as const) : undefined;
   const { launch, chunks } = planConvWeightGrad(shape, { replicate, force }, device.capabilities);
   const parts = device.empty([chunks, ...weightShape]);
   device.run(launch, [x, grad, parts]);
-  return parts.sum(0);
+  return chunks > 1 ? parts.sum(0) : parts.reshape(weightShape);
 }
-
-const biasGradient = (grad: Tensor): Tensor => grad.reshape([-1, grad.shape[3]]).sum(0);
 
 /** Of x, weight and bias. */
 export function convTransposeGradients(
@@ -120,7 +120,7 @@ export function convTransposeGradients(
     needs[1]
       ? weightGradient(grad, x, back, [kh, kw, co, ci], { replicate: false, naive }).permute(swapped)
       : null,
-    needs[2] ? biasGradient(grad) : null,
+    needs[2] ? columnSums(grad) : null,
   ];
 }
 
@@ -139,6 +139,7 @@ export function skipConvGradients(
     return out;
   };
   const toWeight = (): Tensor => {
+    if (grad.size === 0) return device.zeros(weight.shape);
     const [first, second] = (['x', 'skip'] as const).map((half) =>
       planSkipWeightGrad(half, full, device.capabilities),
     );
@@ -151,6 +152,6 @@ export function skipConvGradients(
     needs[0] ? toInput('x') : null,
     needs[1] ? toInput('skip') : null,
     needs[2] ? toWeight() : null,
-    needs[3] ? biasGradient(grad) : null,
+    needs[3] ? columnSums(grad) : null,
   ];
 }

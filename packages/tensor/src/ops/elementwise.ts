@@ -59,6 +59,7 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
     checkDType(op, 'f32', { input: a });
     const out = device.empty(a.shape);
     device.run(planBinary(op, a.size, b, device.capabilities), [a, null, out]);
+    if (isComparison(op)) return out;
     return record(op, out, [a], USES_OPERANDS.has(op) ? [a] : [], (grad, [saved]) => [
       toFirst(op, grad, saved, b),
     ]);
@@ -78,6 +79,7 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
     const strides = { a: pad(folded.a, 0), b: pad(folded.b, 0) };
     device.run(planBinaryBroadcast(op, pad(folded.shape, 1), strides, device.capabilities), [a, b, out]);
   }
+  if (isComparison(op)) return out;
   const usesOperands = USES_OPERANDS.has(op) || op === 'mul' || op === 'div';
   return record(op, out, [a, b], usesOperands ? [a, b] : [], (grad, [first, second], needs) => [
     needs[0] ? sumTo(toFirst(op, grad, first, second), a.shape) : null,
@@ -85,11 +87,16 @@ export function binary(op: BinaryOp, a: Tensor, b: Tensor | number): Tensor {
   ]);
 }
 
+/** Flat wherever they have a slope at all, so that there is nothing to record. */
+const isComparison = (op: BinaryOp): op is 'gt' | 'eq' => op === 'gt' || op === 'eq';
+
+type DifferentiableOp = Exclude<BinaryOp, 'gt' | 'eq'>;
+
 /** Functions whose gradient depends on where they are computed, also with a number. */
 const USES_OPERANDS: ReadonlySet<BinaryOp> = new Set(['maximum', 'minimum', 'pow']);
 
 /** Gradient of the first operand, before sums over what was repeated. Equal operands of a maximum share it. */
-function toFirst(op: BinaryOp, grad: Tensor, a: Tensor, b: Tensor | number): Tensor {
+function toFirst(op: DifferentiableOp, grad: Tensor, a: Tensor, b: Tensor | number): Tensor {
   switch (op) {
     case 'mul':
     case 'div':
@@ -105,28 +112,31 @@ function toFirst(op: BinaryOp, grad: Tensor, a: Tensor, b: Tensor | number): Ten
       );
     case 'pow':
       return grad.mul(typeof b === 'number' ? a.pow(b - 1).mul(b) : a.pow(b.sub(1)).mul(b));
-    default:
-      return grad;
+    case 'add':
+    case 'sub':
+      break;
   }
+  return grad;
 }
 
-function toSecond(op: BinaryOp, grad: Tensor, a: Tensor, b: Tensor): Tensor {
+function toSecond(op: DifferentiableOp, grad: Tensor, a: Tensor, b: Tensor): Tensor {
   switch (op) {
+    case 'add':
+      break;
     case 'sub':
       return grad.neg();
     case 'mul':
       return grad.mul(a);
     case 'div':
-      return grad.mul(a).div(b.square()).neg();
+      return grad.mul(a.div(b)).div(b).neg(); // b² would leave f32's range long before the result does
     case 'maximum':
       return toFirst('minimum', grad, a, b);
     case 'minimum':
       return toFirst('maximum', grad, a, b);
     case 'pow':
       return grad.mul(a.pow(b)).mul(a.log());
-    default:
-      return grad;
   }
+  return grad;
 }
 
 function broadcastShapes(op: string, a: Tensor, b: Tensor): number[] {

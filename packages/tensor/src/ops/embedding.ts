@@ -36,6 +36,8 @@ export function embedding(
   const forward = { force: force === 'naive' ? ('scalar' as const) : force };
   device.run(planEmbedding(shape, forward, device.capabilities), [indices, weight, out]);
   return record('embedding', out, [weight], [indices], (grad, [saved]) => {
+    // Without positions no chunk would write where its rows end.
+    if (saved.size === 0) return [device.zeros([rows, dim])];
     const dWeight = device.empty([rows, dim]);
     if (force === 'naive') {
       device.run(planEmbeddingGradNaive(shape, device.capabilities), [saved, grad, dWeight]);

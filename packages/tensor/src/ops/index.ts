@@ -11,7 +11,7 @@ export * from './noise.js';
 export * from './norm.js';
 export * from './quantize.js';
 export * from './reduce.js';
-export * from './response-norm.js';
+export { globalResponseNorm, modulate } from './response-norm.js';
 export * from './sampling.js';
 export * from './softmax.js';
 export * from './timestep.js';

@@ -6,6 +6,7 @@ import {
   planMatmulTN,
 } from '@paella/kernels';
 import { needsGrad, record } from '../autograd/graph.js';
+import { sizeOf } from '../dtype.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
 import { unary } from './elementwise.js';
@@ -30,7 +31,7 @@ export function matmul(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
     a.rank === b.rank && a.rank > 2 && b.shape[b.rank - 2] === k && lead.every((d, i) => d === b.shape[i]);
   checkShape(fits, 'matmul', 'expects [...,m,k] × [...,k,n]', { a, b });
   const out = a.device.empty([...lead, m, n]);
-  const batch = lead.reduce((product, length) => product * length, 1);
+  const batch = sizeOf(lead);
   a.device.run(planMatmul({ batch, m, k, n }, { force }, a.device.capabilities), [a, b, null, null, out]);
   return record('matmul', out, [a, b], [a, b], (grad, [savedA, savedB], needs) => [
     needs[0] ? matmulNT(grad, savedB, { force }) : null,
@@ -48,8 +49,8 @@ export function matmul(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
 export function matmulNT(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
   const [n, k] = b.shape.slice(-2);
   const shared = b.rank === 2;
-  const batch = shared ? 1 : b.size / (n * k);
-  const m = a.size / k / batch;
+  const batch = shared ? 1 : sizeOf(b.shape.slice(0, -2));
+  const m = shared ? sizeOf(a.shape.slice(0, -1)) : a.shape[a.rank - 2];
   const out = a.device.empty([...a.shape.slice(0, -1), n]);
   const options = { transposeB: true, weight: weightType('matmul', b), force };
   const plan = planMatmul({ batch, m, k, n }, options, a.device.capabilities);
@@ -68,12 +69,20 @@ export function matmulTN(a: Tensor, b: Tensor, options: MatmulTNOptions = {}): T
   const [k, m] = a.shape.slice(-2);
   const n = b.shape[b.rank - 1];
   const lead = a.shape.slice(0, -2);
-  const batch = lead.reduce((product, length) => product * length, 1);
+  const batch = sizeOf(lead);
   const { device } = a;
+  // A sum of nothing, or no sums.
+  if (a.size === 0 || b.size === 0) return device.zeros([...lead, m, n]);
   const { launch, chunks } = planMatmulTN({ batch, m, k, n }, options, device.capabilities);
   const out = device.empty([batch, chunks, m, n]);
   device.run(launch, [a, b, ...(launch.kernel.bindings.length === 5 ? [null, null] : []), out]);
-  return out.sum(1).reshape([...lead, m, n]);
+  return (chunks > 1 ? out.sum(1) : out).reshape([...lead, m, n]);
+}
+
+/** @internal The sum of `[…,n]` over all that is before: the gradient `[n]` of a bias. */
+export function columnSums(x: Tensor): Tensor {
+  const n = x.shape[x.rank - 1];
+  return x.size === 0 ? x.device.zeros([n]) : x.reshape([-1, n]).sum(0);
 }
 
 export interface LinearOptions {
@@ -133,6 +142,6 @@ export function linearGradients(
   return [
     needs[0] ? matmulNT(rows, weight.reshape([k, n]), { force }).reshape(x.shape) : null,
     needs[1] ? matmulTN(x.reshape([-1, k]), rows, { force }).reshape(weight.shape) : null,
-    needs[2] ? rows.sum(0).reshape(bias!.shape) : null,
+    needs[2] ? columnSums(rows).reshape(bias!.shape) : null,
   ];
 }

@@ -10,8 +10,7 @@ import {
 import { record } from '../autograd/graph.js';
 import { noGrad } from '../autograd/mode.js';
 import type { Tensor } from '../tensor.js';
-import { samplesOf } from './channel-norm.js';
-import { checkDType, checkShape } from './check.js';
+import { checkDType, checkShape, samplesOf } from './check.js';
 import type { Forced } from './norm.js';
 
 /**
@@ -52,13 +51,7 @@ export function globalResponseNorm(
     const parts = device.empty([samples, 2, channels]);
     const gradPlan = planResponseGrad(samples, chunks.count, channels, { eps, force }, device.capabilities);
     device.run(gradPlan, [squares, dots, savedGamma, factors, parts]);
-    const dx = device.empty(x.shape);
-    device.run(planMix({ samples, positions, channels }, { force }, device.capabilities), [
-      grad,
-      savedX,
-      factors,
-      dx,
-    ]);
+    const dx = mix(grad, savedX, factors, { force });
     const weights = parts.sum(0);
     return [dx, weights.slice(0, 0, 1).reshape(gamma.shape), weights.slice(0, 1, 2).reshape(beta.shape)];
   });
@@ -66,14 +59,22 @@ export function globalResponseNorm(
   return out;
 }
 
-/** `[samples,chunks,2·C]`: Σ a·b and Σ b over the positions of each chunk. */
-function channelDots(a: Tensor, b: Tensor, { force }: Forced): Tensor {
+/** @internal `[samples,chunks,2·C]`: Σ a·b and Σ b over the positions of each chunk. */
+export function channelDots(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
   const { device } = a;
   const shape = samplesOf('channelDots', a);
   const { samples: outer, positions: length, channels: inner } = shape;
   const chunks = chunksOf({ outer, length, inner }, device.capabilities);
   const out = device.empty([outer, chunks.count, 2 * inner]);
   device.run(planChannelDots(shape, chunks, { force }, device.capabilities), [a, b, out]);
+  return out;
+}
+
+/** @internal `a·f₀ + b·f₁`, with factors `[samples,2·C]` of which f₀ is the first half of a row. */
+export function mix(a: Tensor, b: Tensor, factors: Tensor, { force }: Forced = {}): Tensor {
+  const { device } = a;
+  const out = device.empty(a.shape);
+  device.run(planMix(samplesOf('mix', a), { force }, device.capabilities), [a, b, factors, out]);
   return out;
 }
 
