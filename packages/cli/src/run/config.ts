@@ -1,15 +1,19 @@
 /** Configurations of training runs: their schemas, and how a file becomes one. */
 import { PaellaError } from '@paella/tensor';
 import { closest, distance } from 'fastest-levenshtein';
+import JSON5 from 'json5';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { byt5Config, unetConfig, vqganConfig } from 'paella';
 import * as z from 'zod';
+import { reason } from '../files.js';
 
 const count = z.int().positive();
 const whole = z.int().nonnegative();
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
+const belowOne = z.number().min(0).lt(1);
 
 const training = (defaults: { learning_rate: number; batch_size: number }) =>
   z
@@ -21,13 +25,13 @@ const training = (defaults: { learning_rate: number; batch_size: number }) =>
       /** Steps over which the learning rate rises from 0. */
       warmup_steps: whole.default(100),
       weight_decay: z.number().nonnegative().default(0.01),
-      betas: z.tuple([share, share]).default([0.9, 0.999]),
+      betas: z.tuple([belowOne, belowOne]).default([0.9, 0.999]),
       /** Norm that gradients are scaled down to. */
       grad_clip: positive.default(1),
       /** Batches whose gradients are added up for one step. */
       grad_accum: count.default(1),
       /** Averages the weights, and saves and samples with the average; null for none. */
-      ema_decay: share.nullable().default(0.999),
+      ema_decay: belowOne.nullable().default(0.999),
       /** f32, or linear layers in f16 with a scaled loss. */
       precision: z.enum(['f32', 'mixed']).default('f32'),
       seed: whole.default(0),
@@ -92,19 +96,23 @@ export const paellaRunConfig = z.strictObject({
   /** `default`, a model folder, or the folder of a run that trained a VQGAN. */
   vqgan: z.string().default('default'),
   text: z
-    .discriminatedUnion('kind', [
-      /** The embedded model's word vectors, or those of another model folder. */
-      z.strictObject({ kind: z.literal('word-vectors'), model: z.string().default('default') }),
-      /** ByT5, frozen: a folder with config.json and the weights. */
-      z.strictObject({ kind: z.literal('byt5'), path: z.string(), max_length: count.default(128) }),
-      /** A small byte encoder of ByT5's architecture, trained along. */
-      z.strictObject({ kind: z.literal('bytes'), config: byt5Config, max_length: count.default(64) }),
-    ])
+    .discriminatedUnion(
+      'kind',
+      [
+        /** The embedded model's word vectors, or those of another model folder. */
+        z.strictObject({ kind: z.literal('word-vectors'), model: z.string().default('default') }),
+        /** ByT5, frozen: a folder with config.json and the weights. */
+        z.strictObject({ kind: z.literal('byt5'), path: z.string(), max_length: count.default(128) }),
+        /** A small byte encoder of ByT5's architecture, trained along. */
+        z.strictObject({ kind: z.literal('bytes'), config: byt5Config, max_length: count.default(64) }),
+      ],
+      { error: "expected kind 'word-vectors', 'byt5' or 'bytes'" },
+    )
     .prefault({ kind: 'word-vectors' }),
   noise: z
     .strictObject({
       min_t: share.default(0.001),
-      label_smoothing: share.default(0.1),
+      label_smoothing: belowOne.default(0.1),
       loss_weight_min: share.default(0.3),
     })
     .prefault({}),
@@ -135,69 +143,124 @@ export type PaellaRunConfig = z.infer<typeof paellaRunConfig>;
 export function parseConfig<T>(schema: z.ZodType<T>, input: unknown, origin: string): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.flatMap((issue) => {
-    const place = (keys: readonly PropertyKey[]): string => keys.map(String).join('.');
-    if (issue.code !== 'unrecognized_keys') {
-      return [`${place(issue.path) || 'the whole'}: ${issue.message}`];
-    }
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const nearest = known.length > 0 ? closest(key, known) : '';
-      const isNear = nearest !== '' && distance(key, nearest) <= Math.max(2, key.length / 3);
-      return `${place([...issue.path, key])}: unknown key${isNear ? `; did you mean ${nearest}?` : ''}`;
-    });
-  });
+  const problems = parsed.error.issues.flatMap((issue) => describe(issue, schema, input));
   throw new PaellaError('argument', `${origin} is no valid configuration:\n  ${problems.join('\n  ')}`);
 }
 
-/** The keys that an object of the schema may have, at a path. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let current: unknown = schema;
-  const unwrap = (type: unknown): unknown => {
-    let inner = type;
-    while (
-      inner instanceof z.ZodPrefault ||
-      inner instanceof z.ZodDefault ||
-      inner instanceof z.ZodNullable
-    ) {
-      inner = inner.unwrap();
-    }
-    return inner;
-  };
-  for (const key of path) {
-    const object = unwrap(current);
-    if (!(object instanceof z.ZodObject)) return [];
-    current = (object.shape as Record<string, unknown>)[String(key)];
-  }
-  const object = unwrap(current);
-  if (object instanceof z.ZodDiscriminatedUnion) {
-    return object.options.flatMap((option) =>
-      option instanceof z.ZodObject ? Object.keys(option.shape) : [],
-    );
-  }
-  return object instanceof z.ZodObject ? Object.keys(object.shape) : [];
+type Path = readonly PropertyKey[];
+
+/** `training.betas[1]` */
+function nameOf(path: Path): string {
+  const text = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+  return text.replace(/^\./, '') || 'the whole';
 }
 
-const readyConfigs = fileURLToPath(new URL('../../configs/', import.meta.url));
+function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const meant = nearest(key, issue.path, schema, input);
+      return `${nameOf([...issue.path, key])}: unknown key${meant ? `; did you mean ${meant}?` : ''}`;
+    });
+  }
+  const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received undefined$/, '');
+  const isMissing = issue.code === 'invalid_type' && valueAt(input, issue.path) === undefined;
+  const text = isMissing ? `missing, ${message}` : message.charAt(0).toLowerCase() + message.slice(1);
+  return [`${nameOf(issue.path)}: ${text}`];
+}
+
+const isRecord = (value: unknown): value is Record<PropertyKey, unknown> =>
+  typeof value === 'object' && value !== null;
+
+const valueAt = (input: unknown, path: Path): unknown =>
+  path.reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), input);
+
+/** The key that was probably meant: a similar one in the same place, or this very one in another. */
+function nearest(key: string, path: Path, schema: z.ZodType, input: unknown): string | undefined {
+  const plain = key.toLowerCase().replaceAll(/[-\s]/g, '_');
+  const known = Object.keys(shapeAt(schema, input, path));
+  const best = known.length > 0 ? closest(plain, known) : '';
+  // A third of the letters may differ: more is another word.
+  if (best && distance(plain, best) <= Math.max(1, Math.floor(Math.max(plain.length, best.length) / 3))) {
+    return best;
+  }
+  const elsewhere = pathsIn(schema, input).find((other) => other.at(-1) === plain);
+  return elsewhere && nameOf(elsewhere);
+}
+
+type Shape = Readonly<Record<string, z.core.$ZodType>>;
+
+/** The keys of an object; of a union those of the kind that the input chose. None for anything else. */
+function shapeOf(schema: z.core.$ZodType | undefined, value: unknown): Shape {
+  if (schema instanceof z.ZodObject) return schema.shape;
+  if (
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodOptional
+  ) {
+    return shapeOf(schema.unwrap(), value);
+  }
+  if (!(schema instanceof z.ZodDiscriminatedUnion)) return {};
+  const { discriminator } = schema.def;
+  const chosen = isRecord(value) ? value[discriminator] : undefined;
+  const isChosen = (kind: z.core.$ZodType): boolean =>
+    kind instanceof z.ZodLiteral && [...kind.values].some((one) => one === chosen);
+  const shapes = schema.options.map((option) => shapeOf(option, value));
+  return shapes.find((shape) => isChosen(shape[discriminator])) ?? {};
+}
+
+function shapeAt(schema: z.ZodType, input: unknown, path: Path): Shape {
+  let shape = shapeOf(schema, input);
+  for (const [i, key] of path.entries()) {
+    shape = shapeOf(shape[String(key)], valueAt(input, path.slice(0, i + 1)));
+  }
+  return shape;
+}
+
+/** The paths of all keys. */
+function pathsIn(schema: z.core.$ZodType, value: unknown): string[][] {
+  return Object.entries(shapeOf(schema, value)).flatMap(([key, child]) => [
+    [key],
+    ...pathsIn(child, valueAt(value, [key])).map((rest) => [key, ...rest]),
+  ]);
+}
+
+/** The configurations that come along: from `src/run` and from the bundle `dist/main.js`. */
+function readyFolder(): string {
+  const places = ['../../configs/', '../configs/'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return places.find((place) => existsSync(place)) ?? places[0];
+}
+
+/** Names that {@link readConfig} takes besides paths. */
+export function configNames(): string[] {
+  const files = readdirSync(readyFolder()).filter((file) => file.endsWith('.json'));
+  return files.map((file) => file.replace(/\.json$/, '')).sort();
+}
 
 /**
- * Reads a configuration: a JSON file, or the name of one that comes along.
+ * Reads a configuration: a JSON file, which may have comments and trailing commas, or the name of one that comes along.
  *
- * @throws PaellaError `not-found` naming the ready ones, `format` if the file is no JSON
+ * @throws PaellaError `not-found` naming the ready ones, `argument` for a syntax error, with line and column
  */
 export function readConfig(nameOrPath: string): unknown {
-  const folder = [readyConfigs, fileURLToPath(new URL('../configs/', import.meta.url))].find(existsSync);
-  const ready = folder ? readdirSync(folder).map((file) => file.replace(/\.json$/, '')) : [];
-  const path = ready.includes(nameOrPath) ? `${folder}/${nameOrPath}.json` : nameOrPath;
-  if (!existsSync(path)) {
-    throw new PaellaError('not-found', `there is no configuration ${nameOrPath}`, {
-      fix: `Name a JSON file, or one of ${ready.join(', ')}.`,
+  const names = configNames();
+  const path = names.includes(nameOrPath) ? join(readyFolder(), `${nameOrPath}.json`) : nameOrPath;
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new PaellaError('not-found', `there is no configuration ${nameOrPath}: ${reason(cause)}`, {
+      fix: `Name a JSON file, or one of ${names.join(', ')}.`,
+      cause,
     });
   }
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    return JSON5.parse(text);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : '';
-    throw new PaellaError('format', `${path} is not JSON: ${why}`, { cause });
+    const [, what, line, column] = /^JSON5: (.*) at (\d+):(\d+)$/.exec(reason(cause)) ?? [];
+    const where = what ? `line ${line}, column ${column}: ${what}` : reason(cause);
+    throw new PaellaError('argument', `${path} is not JSON: ${where}`, { cause });
   }
 }

@@ -1,15 +1,18 @@
 /** The folder of a training run, and what may be done with it. */
 import { PaellaError } from '@paella/tensor';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { writeResult } from '../files.js';
+import { reason, writeResult } from '../files.js';
+import { takeLock } from './lock.js';
 
+/** `run.json` */
 interface RunFile {
   kind: string;
   config: Record<string, unknown>;
   created: string;
-  version: string;
+  /** The processes that trained here, the first one first. */
+  sessions: { started: string; version: string; node: string; command: string[] }[];
 }
 
 /** Settings that may change when a run goes on: how long it runs and what it writes, not what it learns. */
@@ -20,17 +23,20 @@ export class RunFolder {
   readonly path: string;
   readonly config: Record<string, unknown>;
   readonly kind: string;
+  readonly #unlock: () => void;
 
-  private constructor(path: string, kind: string, config: Record<string, unknown>) {
+  private constructor(path: string, { kind, config }: RunFile, unlock: () => void) {
     this.path = path;
     this.kind = kind;
     this.config = config;
+    this.#unlock = unlock;
   }
 
   /**
    * Opens a folder for a run.
    *
-   * @param options.resume go on with the run that is there
+   * @param run.config without functions or classes: it is written as JSON
+   * @param run.resume go on with the run that is there
    * @throws PaellaError `argument` if there is a run and it is not to be resumed, or it is another kind of run or has
    *   another configuration; `not-found` if there is nothing to resume; `unsupported` if another process trains here
    */
@@ -39,41 +45,32 @@ export class RunFolder {
     run: { kind: string; config: object; version: string; resume: boolean },
   ): RunFolder {
     const file = join(path, 'run.json');
-    const config = JSON.parse(JSON.stringify(run.config)) as Record<string, unknown>;
-    if (existsSync(file)) {
-      if (!run.resume) {
-        throw new PaellaError('argument', `${path} already holds a run`, {
-          fix: 'Add --resume to go on with it, or name another folder with --out.',
-        });
-      }
-      const before = JSON.parse(readFileSync(file, 'utf8')) as RunFile;
-      if (before.kind !== run.kind) {
-        throw new PaellaError('argument', `${path} holds a run of ${before.kind}, not of ${run.kind}`);
-      }
-      const changed = differences(before.config, config).filter((key) => !isFree(key));
-      if (changed.length > 0) {
-        throw new PaellaError(
-          'argument',
-          `${path} was begun with another configuration: ${changed.join(', ')}`,
-          {
-            fix: `Only ${mayChange.join(', ')} may change; begin another run for the rest.`,
-          },
-        );
-      }
-    } else {
-      if (run.resume) throw new PaellaError('not-found', `${path} holds no run to resume`);
-      mkdirSync(path, { recursive: true });
+    if (run.resume && !existsSync(file)) {
+      throw new PaellaError('not-found', `${path} holds no run to resume`, {
+        fix: 'Leave --resume out to begin one.',
+      });
     }
-    const folder = new RunFolder(path, run.kind, config);
-    folder.#lock();
-    const content: RunFile = {
-      kind: run.kind,
-      config,
-      created: new Date().toISOString(),
-      version: run.version,
-    };
-    writeResult(file, `${JSON.stringify(content, null, 2)}\n`);
-    return folder;
+    makeFolder(path);
+    const unlock = takeLock(join(path, 'lock'), `training in ${path}`);
+    try {
+      const before = existsSync(file) ? readRun(file) : null;
+      const config = JSON.parse(JSON.stringify(run.config)) as RunFile['config'];
+      if (before) checkResume(path, before, { ...run, config });
+      const started = new Date().toISOString();
+      const { version } = run;
+      const session = { started, version, node: process.version, command: process.argv.slice(2) };
+      const content: RunFile = {
+        kind: run.kind,
+        config,
+        created: before?.created ?? started,
+        sessions: [...(before?.sessions ?? []), session],
+      };
+      writeResult(file, `${JSON.stringify(content, null, 2)}\n`);
+      return new RunFolder(path, content, unlock);
+    } catch (error) {
+      unlock();
+      throw error;
+    }
   }
 
   /** A path inside, whose folder exists. */
@@ -84,42 +81,64 @@ export class RunFolder {
 
   /** Lets other processes train here. */
   close(): void {
-    rmSync(join(this.path, 'lock'), { force: true });
-  }
-
-  #lock(): void {
-    const lock = join(this.path, 'lock');
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      return;
-    } catch {
-      const owner = Number(readFileSync(lock, 'utf8'));
-      if (owner !== process.pid && isAlive(owner)) {
-        throw new PaellaError('unsupported', `process ${owner} is training in ${this.path}`, {
-          fix: 'Wait until it ends, or stop it.',
-        });
-      }
-    }
-    writeFileSync(lock, String(process.pid)); // left by a process that was killed
+    this.#unlock();
   }
 }
 
-function isAlive(pid: number): boolean {
+function makeFolder(path: string): void {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw new PaellaError('not-found', `${path} cannot be the folder of a run: ${reason(cause)}`, { cause });
   }
+}
+
+function readRun(file: string): RunFile {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as RunFile;
+  } catch (cause) {
+    throw new PaellaError('format', `${file} is damaged: ${reason(cause)}`, { cause });
+  }
+}
+
+function checkResume(
+  path: string,
+  before: RunFile,
+  { kind, config, resume }: { kind: string; config: RunFile['config']; resume: boolean },
+): void {
+  if (!resume) {
+    throw new PaellaError('argument', `${path} already holds a run`, {
+      fix: 'Add --resume to go on with it, or name another folder with --out.',
+    });
+  }
+  if (before.kind !== kind) {
+    throw new PaellaError('argument', `${path} holds a run of ${before.kind}, not of ${kind}`, {
+      fix: `Resume it with the command that trains ${before.kind}, or name another folder with --out.`,
+    });
+  }
+  const changed = differences(before.config, config).filter(({ key }) => !isFree(key));
+  if (changed.length === 0) return;
+  const list = changed.map(({ key, was, is }) => `${key} was ${show(was)}, is ${show(is)}`).join('; ');
+  throw new PaellaError('argument', `${path} was begun with another configuration: ${list}`, {
+    fix: `Only ${mayChange.join(', ')} may change; begin another run for the rest.`,
+  });
 }
 
 const isFree = (key: string): boolean => mayChange.some((name) => key === `training.${name}`);
 
-/** Keys, with dots, whose values differ. */
-function differences(a: unknown, b: unknown, prefix = ''): string[] {
+const show = (value: unknown): string => (value === undefined ? 'absent' : JSON.stringify(value));
+
+interface Difference {
+  /** With dots. */
+  key: string;
+  was: unknown;
+  is: unknown;
+}
+
+function differences(was: unknown, is: unknown, key = ''): Difference[] {
   const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isObject(a) || !isObject(b)) return isDeepStrictEqual(a, b) ? [] : [prefix];
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return [...keys].flatMap((key) => differences(a[key], b[key], prefix ? `${prefix}.${key}` : key));
+  if (!isObject(was) || !isObject(is)) return isDeepStrictEqual(was, is) ? [] : [{ key, was, is }];
+  const names = new Set([...Object.keys(was), ...Object.keys(is)]);
+  return [...names].flatMap((name) => differences(was[name], is[name], key ? `${key}.${name}` : name));
 }

@@ -1,10 +1,12 @@
 /** What a run measures: a line of JSON a step, and TensorBoard's events. */
+import { PaellaError } from '@paella/tensor';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { RgbaImage } from 'paella';
 import { writeResult } from '../files.js';
 import { encodeImage } from '../image-file.js';
 import type { RunFolder } from './folder.js';
-import { fileHeader, imageEvent, scalarEvent } from './tensorboard.js';
+import { fileHeader, imageEvent, restartEvent, scalarEvent } from './tensorboard.js';
 
 /** Measurements by name. */
 export type Metrics = Record<string, number>;
@@ -25,15 +27,20 @@ export class MetricsLog {
   constructor(run: RunFolder, from: number) {
     this.#run = run;
     this.#rows = run.file('metrics.jsonl');
-    if (existsSync(this.#rows)) {
+    const goesOn = existsSync(this.#rows);
+    if (goesOn) {
       const kept = readMetrics(this.#rows).filter(({ step }) => step <= from);
       writeResult(this.#rows, kept.map((row) => `${JSON.stringify(row)}\n`).join(''));
     }
     const now = seconds();
-    this.#events = run.file('tensorboard', `events.out.tfevents.${Math.floor(now)}.${process.pid}`);
+    // Readers take the files of a folder in the order of their names.
+    const name = `events.out.tfevents.${Math.floor(now)}.${hostname()}.${process.pid}`;
+    this.#events = run.file('tensorboard', name);
     appendFileSync(this.#events, fileHeader(now));
+    if (goesOn) appendFileSync(this.#events, restartEvent(now, from + 1));
   }
 
+  /** Adds a row. Values that are not finite are left out: JSON has no form for them. */
   write(step: number, metrics: Metrics): void {
     const time = seconds();
     const finite = Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
@@ -41,7 +48,7 @@ export class MetricsLog {
     appendFileSync(this.#events, scalarEvent(time, step, finite));
   }
 
-  /** Saves a picture of a step as `grids/step-….png`. */
+  /** Saves a picture of a step as `grids/<name>-<step>.png`. */
   picture(step: number, name: string, image: RgbaImage): string {
     const path = this.#run.file('grids', `${name}-${String(step).padStart(8, '0')}.png`);
     const png = encodeImage(path, image);
@@ -53,16 +60,22 @@ export class MetricsLog {
 
 const seconds = (): number => Date.now() / 1000;
 
-/** Rows of a metrics file; a last line that a killed process left unfinished is dropped. */
+/**
+ * Rows of a metrics file; a last line that a killed process left unfinished is dropped.
+ *
+ * @throws PaellaError `format` naming the line if another one is damaged
+ */
 export function readMetrics(path: string): MetricsRow[] {
   const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.flatMap((line, i) => {
-    if (line.trim() === '') return [];
+  // A whole file ends with a line break, so that what follows the last one is unfinished.
+  return lines.slice(0, -1).map((line, i) => {
     try {
-      return [JSON.parse(line) as MetricsRow];
-    } catch (error) {
-      if (i >= lines.length - 2) return [];
-      throw error;
+      return JSON.parse(line) as MetricsRow;
+    } catch (cause) {
+      throw new PaellaError('format', `${path} is damaged in line ${i + 1}`, {
+        fix: 'Delete that line.',
+        cause,
+      });
     }
   });
 }

@@ -39,6 +39,11 @@ function varint(value: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
+/** Channels, as tensorflow.Summary.Image counts them. */
+const RGBA = 4;
+/** tensorflow.SessionLog.SessionStatus.START */
+const SESSION_START = 1;
+
 const tag = (field: number, wire: number): Buffer => varint(field * 8 + wire);
 const bytesField = (field: number, bytes: Uint8Array): Buffer =>
   Buffer.concat([tag(field, 2), varint(bytes.length), bytes]);
@@ -63,6 +68,10 @@ const event = (seconds: number, step: number, ...rest: Buffer[]): Buffer =>
 export const fileHeader = (seconds: number): Buffer =>
   event(seconds, 0, bytesField(3, Buffer.from('brain.Event:2')));
 
+/** A run goes on: readers drop what earlier files say of this step and later ones. */
+export const restartEvent = (seconds: number, step: number): Buffer =>
+  event(seconds, step, bytesField(7, intField(1, SESSION_START)));
+
 /** Numbers of a step. */
 export function scalarEvent(seconds: number, step: number, values: Record<string, number>): Buffer {
   const summary = Object.entries(values).map(([name, value]) =>
@@ -78,7 +87,12 @@ export function imageEvent(
   name: string,
   { width, height, png }: { width: number; height: number; png: Uint8Array },
 ): Buffer {
-  const image = Buffer.concat([intField(1, height), intField(2, width), intField(3, 3), bytesField(4, png)]);
+  const image = Buffer.concat([
+    intField(1, height),
+    intField(2, width),
+    intField(3, RGBA),
+    bytesField(4, png),
+  ]);
   const value = Buffer.concat([bytesField(1, Buffer.from(name)), bytesField(4, image)]);
   return event(seconds, step, bytesField(5, bytesField(1, value)));
 }
