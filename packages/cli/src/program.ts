@@ -166,6 +166,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--avatars <n>', 'faces with described parts', parse.wholeNumber(0), 1000)
     .option('--limit <n>', 'at most so many pictures of each source', parse.wholeNumber(1))
     .option('--shard-size <n>', 'pictures in a shard', parse.wholeNumber(1), 2000)
+    .option('--strict-licences', 'only pictures under MIT, Apache-2.0 or CC0')
     .action((options: EmojiDatasetOptions) =>
       withContext(options, (context) => datasetEmoji(context, options)),
     );

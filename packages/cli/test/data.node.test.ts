@@ -7,7 +7,6 @@ import { packTar } from 'modern-tar';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DataOptions, type DataPosition, openDataset } from '../src/data/dataset.js';
-import { buildEmojiSet } from '../src/emoji/build.js';
 
 const root = mkdtempSync(join(tmpdir(), 'paella-data-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -130,11 +129,11 @@ describe('captioned pictures', () => {
     );
     writeFileSync(join(own, 'b.png'), await png(8, 8, [0, 0, 0], 0));
     const [a, b] = (await take(own, { shuffle: false })).seen;
-    expect([...a.pixels.slice(0, 3)]).toEqual([255, 0, 0]);
-    expect([...a.pixels.slice(21, 24)]).toEqual([0, 0, 255]);
+    expect([...a.pixels.subarray(0, 3)]).toEqual([255, 0, 0]);
+    expect([...a.pixels.subarray(21, 24)]).toEqual([0, 0, 255]);
     expect(new Set(b.pixels)).toEqual(new Set([255]));
     const contained = (await take(own, { shuffle: false, resize: 'contain' })).seen[0].pixels;
-    expect([...contained.slice(0, 3)]).toEqual([255, 255, 255]);
+    expect([...contained.subarray(0, 3)]).toEqual([255, 255, 255]);
     const { seen, dataset } = await take(own, { shuffle: false, resize: 'none' });
     expect(seen).toHaveLength(1);
     expect(dataset.skipped.names[0]).toMatch(/16×8/);
@@ -146,77 +145,5 @@ describe('captioned pictures', () => {
     await expect(openDataset(join(root, 'empty'), base)).rejects.toThrow(/neither pictures nor/);
     writeFileSync(join(root, 'bad.tar'), 'no tar at all, but long enough to look at'.repeat(40));
     await expect(take(join(root, 'bad.tar'), {})).rejects.toThrow(/no usable items.*bad\.tar/);
-  });
-});
-
-describe('the emoji set', () => {
-  it('is built from packages, names its licences, and is the same every time', async () => {
-    const modules = join(root, 'packages', 'node_modules');
-    const write = (path: string, content: object): void => {
-      mkdirSync(join(modules, path, '..'), { recursive: true });
-      writeFileSync(join(modules, path), JSON.stringify(content));
-    };
-    const dot = (color: string): { body: string } => ({
-      body: `<circle cx="8" cy="8" r="7" fill="${color}"/>`,
-    });
-    const icons = {
-      fox: dot('orange'),
-      'fox-2': dot('orange'),
-      'waving-hand': dot('gold'),
-      bad: { body: '<g' },
-    };
-    write('@iconify-json/twemoji/package.json', {});
-    write('@iconify-json/twemoji/icons.json', {
-      width: 16,
-      height: 16,
-      icons: { ...icons, none: { body: '' } },
-    });
-    write('@iconify-json/twemoji/chars.json', { '1f98a': 'fox', '1f44b-1f3fb': 'waving-hand' });
-    write('emojibase-data/package.json', {});
-    write('emojibase-data/en/data.json', [
-      { hexcode: '1F98A', label: 'fox', emoji: '🦊', tags: ['face'], group: 3 },
-      {
-        hexcode: '1F44B',
-        label: 'waving hand',
-        group: 1,
-        skins: [{ hexcode: '1F44B-1F3FB', label: 'waving hand: light skin tone' }],
-      },
-    ]);
-    write('emojibase-data/en/messages.json', { groups: [{ order: 3, message: 'animals & nature' }] });
-    write('emojilib/package.json', {});
-    write('emojilib/dist/emoji-en-US.json', { '🦊': ['clever_animal'] });
-    const options = {
-      size: 16,
-      sources: ['twemoji'],
-      packages: join(root, 'packages'),
-      compose: 0,
-      avatars: 0,
-      limit: Infinity,
-      shardSize: 100,
-      seed: 1,
-      note: () => {},
-      progress: () => {},
-      checkInterrupt: () => {},
-    };
-    const summary = await buildEmojiSet({ ...options, out: join(root, 'emoji-a') });
-    expect(summary).toMatchObject({ images: 2, left: { unreadable: 1, equal: 1, blank: 1 } });
-    await buildEmojiSet({ ...options, out: join(root, 'emoji-b') });
-    const [a, b] = ['a', 'b'].map((name) => readFileSync(join(root, `emoji-${name}`, 'emoji-00000.tar')));
-    expect(a.equals(b)).toBe(true);
-    expect(readFileSync(join(root, 'emoji-a', 'NOTICE'), 'utf8')).toMatch(/Twemoji.*CC-BY-4\.0/);
-    const { seen } = await take(join(root, 'emoji-a'), { size: 16, shuffle: false });
-    expect(seen[0].captions).toEqual([
-      'fox, flat emoji',
-      'fox',
-      'fox face clever animal',
-      'face, clever animal',
-    ]);
-    await expect(buildEmojiSet({ ...options, out: join(root, 'emoji-a') })).rejects.toThrow(/already holds/);
-    await expect(buildEmojiSet({ ...options, sources: ['noto'], out: join(root, 'x') })).rejects.toThrow(
-      /lacks @iconify-json\/noto.*npm install/,
-    );
-    await expect(buildEmojiSet({ ...options, sources: ['apple'], out: join(root, 'x') })).rejects.toThrow(
-      /twemoji/,
-    );
   });
 });

@@ -10,6 +10,7 @@ export interface EmojiDatasetOptions extends CommonOptions {
   avatars: number;
   limit?: number;
   shardSize: number;
+  strictLicences?: boolean;
 }
 
 /** `paella dataset emoji` */

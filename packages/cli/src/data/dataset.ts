@@ -98,6 +98,10 @@ class SeededDataset implements Dataset {
   readonly skipped = { count: 0, names: [] as string[] };
   readonly #source: Source;
   readonly #options: DataOptions;
+  /** Each counts once, however many passes meet it. */
+  readonly #skipped = new Set<string>();
+  /** Items that their weight left out of a pass. */
+  #passedOver = 0;
 
   constructor(source: Source, options: DataOptions) {
     this.#source = source;
@@ -115,12 +119,13 @@ class SeededDataset implements Dataset {
     let { index } = from;
     for (let { epoch } = from; ; epoch++) {
       let any = index > 0;
+      const passedOver = this.#passedOver;
       for await (const one of this.#epoch(epoch, index)) {
         if (signal?.aborted) return;
         any = true;
         yield one;
       }
-      if (!any) {
+      if (!any && this.#passedOver === passedOver) {
         const why =
           this.skipped.count > 0 ? `; unreadable: ${this.skipped.names.slice(0, 5).join(', ')}` : '';
         throw new PaellaError('format', `the data set has no usable items${why}`);
@@ -154,7 +159,7 @@ class SeededDataset implements Dataset {
 
   #items(epoch: number): AsyncIterable<RawItem> {
     const { shuffle = true, shuffleBuffer: size = 1000, seed } = this.#options;
-    const report = (name: string, reason: string): void => this.#skip(`${name} (${reason})`);
+    const report = (name: string, reason: string): void => this.#skip(name, reason);
     if (!shuffle) return this.#source.pass(null, report);
     const items = this.#source.pass(numbersOf(seed, epoch, 0), report);
     return this.#source.isShuffled ? items : shuffleBuffer(items, size, buffered(seed, epoch));
@@ -162,7 +167,10 @@ class SeededDataset implements Dataset {
 
   #takes({ weight, split }: RawItem, number: number): boolean {
     const { split: wanted, ignoreWeights = false } = this.#options;
-    return (ignoreWeights || number < weight) && (!wanted || split === null || split === wanted);
+    if (wanted && split !== null && split !== wanted) return false;
+    const isTaken = ignoreWeights || number < weight;
+    if (!isTaken && weight > 0) this.#passedOver++;
+    return isTaken;
   }
 
   async #decode(item: RawItem, numbers: Float32Array): Promise<Example | null> {
@@ -174,14 +182,16 @@ class SeededDataset implements Dataset {
       const { key, captions, weight } = item;
       return { key, pixels, captions, weight };
     } catch (error) {
-      this.#skip(`${item.key} (${error instanceof Error ? error.message : String(error)})`);
+      this.#skip(item.key, error instanceof Error ? error.message : String(error));
       return null;
     }
   }
 
-  #skip(name: string): void {
+  #skip(name: string, reason: string): void {
+    if (this.#skipped.has(name)) return;
+    this.#skipped.add(name);
     this.skipped.count++;
-    if (this.skipped.names.length < namesKept) this.skipped.names.push(name);
+    if (this.skipped.names.length < namesKept) this.skipped.names.push(`${name} (${reason})`);
   }
 }
 
@@ -191,13 +201,19 @@ const FIRST_ITEM = 2;
 
 /** A generator of an epoch at a stream; the next call goes on with the next stream. */
 function numbersOf(seed: number, epoch: number, stream: number): (count: number) => Float32Array {
-  const rng = new Rng((BigInt(seed) << 24n) ^ BigInt(epoch), stream);
+  const rng = new Rng(keyOf(seed, epoch), stream);
   return (count) => rng.uniformArray(count);
+}
+
+/** Seed and epoch as one number of 64 bits; what a large seed has above them comes in again below. */
+function keyOf(seed: number, epoch: number): bigint {
+  const wide = BigInt(seed) << 24n;
+  return BigInt.asUintN(64, wide) ^ (wide >> 64n) ^ BigInt(epoch);
 }
 
 /** The buffer asks for one number at a time: they are drawn by the thousand. */
 function buffered(seed: number, epoch: number): (count: number) => Float32Array {
-  const rng = new Rng((BigInt(seed) << 24n) ^ BigInt(epoch) ^ (1n << 63n), BUFFER);
+  const rng = new Rng(keyOf(seed, epoch) ^ (1n << 63n), BUFFER);
   let numbers = new Float32Array(0);
   let used = 0;
   return (count) => {

@@ -25,7 +25,7 @@ export async function decodePicture(
 ): Promise<Uint8Array> {
   // Straight RGBA first: sharp may keep an alpha channel whatever its options say, so white is put below it here.
   let image = sharp(file, { failOn: 'error' }).rotate().toColourspace('srgb').ensureAlpha();
-  const { width: w = 0, height: h = 0, orientation = 1 } = await sharp(file).metadata();
+  const { width: w, height: h, orientation = 1 } = await sharp(file).metadata();
   const [width, height] = orientation >= 5 ? [h, w] : [w, h];
   if (resize === 'none') {
     if (width !== size || height !== size) {

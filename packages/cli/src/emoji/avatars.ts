@@ -1,76 +1,79 @@
 /** Faces whose every part is known, so that captions can say what is to be seen. */
 import { pathToFileURL } from 'node:url';
-import type { Dice, Scene } from './compose.js';
+import { type AvatarStyle, avatarStyles } from './avatar-styles.js';
+import { type Dice, type Scene, colours } from './compose.js';
 import type { Packages } from './packages.js';
 import { backdrop, draw, renderSvg } from './render.js';
+import { avatarCore, avatarSource, isPermissive } from './sources.js';
 
 interface DiceBear {
-  createAvatar(
-    style: unknown,
-    options: Record<string, unknown>,
-  ): { toString(): string; toJson(): { extra: Record<string, unknown> } };
+  createAvatar: (style: unknown, options: Record<string, unknown>) => { toString(): string };
 }
 
-const backgrounds: Record<string, string> = {
-  blue: '3c78dc',
-  green: '46aa50',
-  yellow: 'fcd746',
-  pink: 'faa0c8',
-  white: 'ffffff',
-};
-const hairs: Record<string, string> = {
-  black: '1c1714',
-  brown: '6b4423',
-  blond: 'e8c468',
-  red: 'c0492b',
-  gray: 'a9a9a9',
-  blue: '3b6fd8',
-};
-const clothes: Record<string, string> = {
-  red: 'd94a3d',
-  blue: '3f6fd1',
-  green: '4a9d57',
-  yellow: 'f0c541',
-  black: '26262a',
-};
-const skins: Record<string, string> = { light: 'f6d3b3', tan: 'd9a066', brown: '9c6238', dark: '5e3a22' };
+const backgrounds = ['white', 'blue', 'green', 'yellow', 'pink', 'red', 'purple', 'gray'] as const;
 
-/** Draws avatars of two styles whose licences allow it. */
-export async function openAvatars(packages: Packages): Promise<(dice: Dice, size: number) => Promise<Scene>> {
+/**
+ * Draws avatars of the styles of {@link avatarStyles}.
+ *
+ * @param strictLicences only of those in the public domain
+ */
+export async function openAvatars(
+  packages: Packages,
+  strictLicences: boolean,
+): Promise<(dice: Dice, size: number) => Promise<Scene>> {
   const load = (name: string): Promise<unknown> =>
     import(pathToFileURL(packages.path(name, 'lib', 'index.js')).href);
-  const { createAvatar } = (await load('@dicebear/core')) as DiceBear;
-  const { pixelArt, personas } = (await load('@dicebear/collection')) as Record<string, unknown>;
-  const styles = [
-    { style: pixelArt, words: 'pixel art portrait' },
-    { style: personas, words: 'flat portrait' },
-  ];
+  const { createAvatar } = (await load(avatarCore.package)) as DiceBear;
+  const collection = (await load(avatarSource.package)) as Record<string, unknown>;
+  const styles = avatarStyles.filter(({ licence }) => !strictLicences || isPermissive(licence));
   return async (dice, size) => {
-    const { style, words } = dice.pick(styles);
-    const [background, backgroundHex] = dice.pick(Object.entries(backgrounds));
-    const [hair, hairHex] = dice.pick(Object.entries(hairs));
-    const [clothing, clothingHex] = dice.pick(Object.entries(clothes));
-    const [skin, skinHex] = dice.pick(Object.entries(skins));
-    const glasses = dice.number() < 0.3;
-    const beard = dice.number() < 0.25;
-    const avatar = createAvatar(style, {
-      seed: String(dice.whole(2 ** 30)),
+    const style = dice.pick(styles);
+    const background = dice.pick(backgrounds);
+    const { options, parts, mood } = choose(style, dice);
+    const avatar = createAvatar(collection[style.name], {
+      seed: String(dice.whole(2 ** 24)),
       size: 2 * size,
-      hairColor: [hairHex],
-      clothingColor: [clothingHex],
-      skinColor: [skinHex],
-      glassesProbability: glasses ? 100 : 0,
-      beardProbability: beard ? 100 : 0,
-      facialHairProbability: beard ? 100 : 0,
-      hatProbability: 0,
+      ...options,
     });
-    const { extra } = avatar.toJson();
-    const parts = [`${hair} hair`, `${skin} skin`, `${clothing} clothes`];
-    if (glasses && extra.glasses) parts.push('glasses');
-    if (beard && (extra.beard ?? extra.facialHair)) parts.push('a beard');
-    const rgb = [0, 2, 4].map((at) => parseInt(backgroundHex.slice(at, at + 2), 16));
-    const pixels = draw(backdrop(size, rgb), size, await renderSvg(avatar.toString(), size), 0, 0);
+    const backdropOf = backdrop(size, colours[background]);
+    const pixels = draw(backdropOf, size, await renderSvg(avatar.toString(), size), 0, 0);
     const last = parts.pop()!;
-    return { pixels, caption: `${words} with ${parts.join(', ')} and ${last}, ${background} background` };
+    const described = `${style.words} with ${parts.join(', ')} and ${last}`;
+    return {
+      pixels,
+      captions: [
+        [described, ...mood, `${background} background`].join(', '),
+        [`face with ${parts[0]}`, ...mood].join(', '),
+      ],
+      tags: ['face', style.words, ...parts, last, ...mood],
+      licence: style.licence,
+    };
   };
+}
+
+/** Chooses every part that has words, so that DiceBear's seed decides only what has none. */
+function choose(
+  style: AvatarStyle,
+  dice: Dice,
+): { options: Record<string, unknown>; parts: string[]; mood: string[] } {
+  const options: Record<string, unknown> = {};
+  for (const option of style.without) options[`${option}Probability`] = 0;
+  const pickColour = (colour: AvatarStyle['skin'] | null): string => {
+    if (!colour) return '';
+    const [name, hex] = dice.pick(Object.entries(colour.values));
+    options[colour.option] = [hex];
+    return name;
+  };
+  const pickPart = ({ option, words, chance = 1 }: AvatarStyle['hair']): string[] => {
+    const isThere = dice.number() < chance;
+    const [value, said] = dice.pick(Object.entries(words));
+    options[option] = [value];
+    if (chance < 1) options[`${option}Probability`] = isThere ? 100 : 0;
+    return isThere && said ? [said] : [];
+  };
+  const hairColour = pickColour(style.hairColour);
+  const parts = pickPart(style.hair).map((words) => words.replace('$', hairColour));
+  parts.push(...style.has.flatMap(pickPart), `${pickColour(style.skin)} skin`);
+  if (style.clothes) parts.push(`${pickColour(style.clothes)} clothes`);
+  return { options, parts, mood: style.mood.flatMap(pickPart) };
 }

@@ -47,14 +47,12 @@ export class Concepts {
   readonly #bySlug = new Map<string, Concept>();
 
   constructor(packages: Packages) {
-    const entries = packages.json<EmojiEntry[]>('emojibase-data', 'en', 'data.json');
-    const { groups } = packages.json<{ groups: { order: number; message: string }[] }>(
-      'emojibase-data',
-      'en',
-      'messages.json',
-    );
+    const entries = packages.json('emojibase-data', 'en', 'data.json') as EmojiEntry[];
+    const { groups } = packages.json('emojibase-data', 'en', 'messages.json') as {
+      groups: { order: number; message: string }[];
+    };
     const groupNames = new Map(groups.map(({ order, message }) => [order, message]));
-    const keywords = packages.json<Record<string, string[]>>('emojilib', 'dist', 'emoji-en-US.json');
+    const keywords = packages.json('emojilib', 'dist', 'emoji-en-US.json') as Record<string, string[]>;
     const add = (entry: EmojiEntry, parent: EmojiEntry | null): void => {
       const origin = parent ?? entry;
       const more = (keywords[origin.emoji ?? ''] ?? []).map((word) => word.replace(/_/g, ' '));

@@ -13,7 +13,10 @@ interface Wanted {
 export interface Packages {
   /** A file of a package. */
   path(name: string, ...parts: string[]): string;
-  json<T>(name: string, ...parts: string[]): T;
+  /** Whether a package has a file. */
+  has(name: string, ...parts: string[]): boolean;
+  /** The content of a JSON file of a package. */
+  json(name: string, ...parts: string[]): unknown;
 }
 
 /**
@@ -27,8 +30,9 @@ export async function openPackages(
   folder: string | null,
   note: (message: string) => void,
 ): Promise<Packages> {
-  const root =
-    folder ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'paella', 'emoji-packages');
+  const { PAELLA_CACHE: chosen, XDG_CACHE_HOME: xdg } = process.env;
+  const cache = chosen || join(xdg || join(homedir(), '.cache'), 'paella');
+  const root = folder ?? join(cache, 'emoji-packages');
   const missing = wanted.filter(
     (one) => !existsSync(join(root, 'node_modules', one.package, 'package.json')),
   );
@@ -50,8 +54,8 @@ export async function openPackages(
   const path = (name: string, ...parts: string[]): string => join(root, 'node_modules', name, ...parts);
   return {
     path,
-    json: <T>(name: string, ...parts: string[]): T =>
-      JSON.parse(readFileSync(path(name, ...parts), 'utf8')) as T,
+    has: (name, ...parts) => existsSync(path(name, ...parts)),
+    json: (name, ...parts) => JSON.parse(readFileSync(path(name, ...parts), 'utf8')) as unknown,
   };
 }
 

@@ -116,7 +116,9 @@ export const avatarSource = {
   package: '@dicebear/collection',
   version: '9.4.3',
   licence: 'CC0-1.0 and CC-BY-4.0',
-  credit: 'DiceBear avatars: pixel-art, © DiceBear (CC0-1.0); personas, © Draftbit (CC-BY-4.0)',
+  credit:
+    'DiceBear avatars: Pixel Art by DiceBear and Open Peeps by Pablo Stanley (CC0-1.0); Personas by Draftbit, ' +
+    'Big Smile by Ashley Seo and Toon Head by Johan Melin (CC-BY-4.0)',
 };
 export const avatarCore = { package: '@dicebear/core', version: '9.4.3' };
 
@@ -130,3 +132,6 @@ export const nameSources = [
   },
   { package: 'emojilib', version: '4.0.3', licence: 'MIT', credit: 'emojilib, © Mu-An Chiou' },
 ];
+
+/** Whether a licence asks for no more than its text and the names of the authors beside copies. */
+export const isPermissive = (licence: string): boolean => ['MIT', 'Apache-2.0', 'CC0-1.0'].includes(licence);
