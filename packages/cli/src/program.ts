@@ -5,6 +5,7 @@ import { doctor } from './commands/doctor.js';
 import { generate, type GenerateOptions } from './commands/generate.js';
 import { inspect, type InspectOptions } from './commands/inspect.js';
 import { decode, type DecodeOptions, encode, type EncodeOptions, reconstruct } from './commands/tokens.js';
+import { type TrainOptions, trainPaella, trainVqgan } from './commands/train.js';
 import { type CommonOptions, withContext } from './context.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
@@ -171,6 +172,24 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       withContext(options, (context) => datasetEmoji(context, options)),
     );
 
+  const train = program.command('train').description('Train a model on captioned pictures');
+  addTrainCommand(train, 'vqgan', 'Learn to turn pictures into tokens and back', [
+    'train vqgan --data data/emoji64 --out runs/vqgan',
+    'train vqgan --config my-vqgan.json --data photos --out runs/photos --steps 20000',
+    'train vqgan --data data/emoji64 --out runs/vqgan --resume',
+  ]).action((options: TrainOptions) =>
+    withContext(options, (context) => trainVqgan(context, options, version)),
+  );
+  addTrainCommand(train, 'paella', 'Learn to draw tokens for captions', [
+    'train paella --data data/emoji64 --vqgan runs/vqgan --out runs/paella',
+    'train paella --config my-paella.json --data "shards/{000..099}.tar" --out runs/big',
+    'generate "a red apple" --model runs/paella/model --out apple.png',
+  ])
+    .option('--vqgan <model>', "whose tokens: 'default', a model folder, or a run of train vqgan")
+    .action((options: TrainOptions) =>
+      withContext(options, (context) => trainPaella(context, options, version)),
+    );
+
   leaves(program).forEach(addCommonOptions);
   return program;
 }
@@ -184,6 +203,15 @@ function addCommand(program: Command, name: string, summary: string, examples: s
     .command(name)
     .description(summary)
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ paella ${line}`).join('\n')}`);
+}
+
+function addTrainCommand(program: Command, kind: string, summary: string, examples: string[]): Command {
+  return addCommand(program, kind, summary, examples)
+    .option('--config <file>', 'a JSON file, or the name of one that comes along', `${kind}-emoji64`)
+    .option('--data <source>', 'a folder of captioned pictures, WebDataset shards, or URLs of such')
+    .requiredOption('--out <folder>', 'where the run goes: checkpoints, metrics, grids, report, model')
+    .option('--steps <n>', 'steps in all', parse.wholeNumber(1))
+    .option('--resume', 'go on with the run in --out');
 }
 
 function addCodecCommand(program: Command, name: string, summary: string, examples: string[]): Command {

@@ -7,7 +7,7 @@ import type { ByT5Config } from './text/byt5.js';
 const count = z.int().positive();
 const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
 
-export const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
+export const unetConfig = z.strictObject({
   c_in: count,
   c_out: count,
   num_labels: count,
@@ -24,18 +24,18 @@ export const unetConfig: z.ZodType<PaellaConfig> = z.strictObject({
   kernel_size: count,
   dropout: z.number(),
   self_attn: z.boolean(),
-});
+}) satisfies z.ZodType<PaellaConfig>;
 
-export const vqganConfig: z.ZodType<VQModelConfig> = z.strictObject({
+export const vqganConfig = z.strictObject({
   levels: count,
   bottleneck_blocks: count,
   c_hidden: count,
   c_latent: count,
   codebook_size: count,
   scale_factor: z.number(),
-});
+}) satisfies z.ZodType<VQModelConfig>;
 
-export const byt5Config: z.ZodType<ByT5Config> = z.strictObject({
+export const byt5Config = z.strictObject({
   d_model: count,
   d_ff: count,
   d_kv: count,
@@ -45,7 +45,7 @@ export const byt5Config: z.ZodType<ByT5Config> = z.strictObject({
   relative_attention_num_buckets: count,
   relative_attention_max_distance: count,
   layer_norm_epsilon: z.number(),
-});
+}) satisfies z.ZodType<ByT5Config>;
 
 const textEncoder = z.discriminatedUnion('kind', [
   z.strictObject({

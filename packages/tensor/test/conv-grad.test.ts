@@ -102,6 +102,28 @@ describe('gradients of convolutions', () => {
     await gradcheck(device, fn, [noise(x, 1), noise(weight, 2), noise([weight[3]], 3)]);
   });
 
+  it.each([undefined, 'naive'] as const)('of no images are zero (%s)', async (force) => {
+    await scope(async () => {
+      const none = leaf({ shape: [0, 4, 4, 8], data: new Float32Array() });
+      const results: [number[], (weight: Tensor, bias: Tensor) => Tensor][] = [
+        [[3, 3, 8, 8], (weight, bias) => ops.conv2d(none, weight, { bias, force })],
+        [[1, 1, 8, 8], (weight, bias) => ops.conv2d(none, weight, { bias, force })],
+        [[3, 3, 1, 8], (weight, bias) => ops.conv2d(none, weight, { bias, groups: 8, force })],
+        [[3, 3, 2, 8], (weight, bias) => ops.skipConv2d(none, none, weight, { bias, force })],
+        [[2, 2, 8, 8], (weight, bias) => ops.convTranspose2d(none, weight, { bias, stride: 2, force })],
+      ];
+      for (const [shape, fn] of results) {
+        const [weight, bias] = [leaf(noise(shape, 1)), leaf(noise([8], 2))];
+        const out = fn(weight, bias);
+        out.backward(upload(device, { shape: out.shape, data: new Float32Array() }));
+        for (const { grad } of [weight, bias]) {
+          expect((await grad!.data()).every((one) => one === 0)).toBe(true);
+        }
+        expect(none.grad!.shape).toEqual(none.shape);
+      }
+    });
+  });
+
   it('come from kernels that agree with their naive twins where sums are cut into chunks', async () => {
     const run = async (
       fn: (x: Tensor, weight: Tensor) => Tensor,

@@ -78,6 +78,20 @@ describe('gradients of products', () => {
     });
   });
 
+  it.each([undefined, 'naive'] as const)('of no rows are zero (%s)', async (force) => {
+    await scope(async () => {
+      const empty = (...shape: number[]): Values => ({ shape, data: new Float32Array() });
+      const [x, weight, bias] = [empty(0, 8), noise([8, 4], 1), noise([4], 2)].map(leaf);
+      ops.linear(x, weight, { bias, force }).backward(upload(device, empty(0, 4)));
+      expect(x.grad!.shape).toEqual([0, 8]);
+      for (const { grad } of [weight, bias]) expect((await grad!.data()).every((one) => one === 0)).toBe(true);
+      const [a, b] = [noise([2, 3, 8], 3), empty(2, 8, 0)].map(leaf);
+      ops.matmul(a, b, { force }).backward(upload(device, empty(2, 3, 0)));
+      expect((await a.grad!.data()).every((one) => one === 0)).toBe(true);
+      expect(b.grad!.shape).toEqual([2, 8, 0]);
+    });
+  });
+
   it('pass through weights that are stored as f16', async () => {
     await scope(async () => {
       const x = leaf(noise([5, 8], 1));

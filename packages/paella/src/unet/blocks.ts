@@ -96,7 +96,7 @@ export class AttnBlock extends nn.Module {
 
   constructor(
     c: number,
-    options: { cCond: number; heads: number; selfAttention: boolean; index: number },
+    options: { cCond: number; heads: number; selfAttention: boolean; index: number; dropout: nn.Dropout },
     context: nn.ModuleContext,
   ) {
     super(context);
@@ -127,10 +127,16 @@ export class Attention2D extends nn.Module {
   readonly attn: MultiheadAttention;
   readonly #heads: number;
   readonly #selfAttention: boolean;
+  readonly #dropout: nn.Dropout;
 
-  constructor(c: number, options: { heads: number; selfAttention: boolean }, context: nn.ModuleContext) {
+  constructor(
+    c: number,
+    options: { heads: number; selfAttention: boolean; dropout: nn.Dropout },
+    context: nn.ModuleContext,
+  ) {
     super(context);
     this.#heads = options.heads;
+    this.#dropout = options.dropout;
     this.#selfAttention = options.selfAttention;
     this.attn = new MultiheadAttention(c, context);
   }
@@ -150,6 +156,7 @@ export class Attention2D extends nn.Module {
       heads: this.#heads,
       bias: condition.keyBias(selfKeys),
       keyWeights: condition.keyWeights(selfKeys),
+      dropout: this.#dropout.draw(),
     };
     const attended = this.#selfAttention
       ? ops.attention(q, k, v, { ...options, extra: { k: textK, v: textV } })

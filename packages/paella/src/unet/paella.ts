@@ -59,7 +59,8 @@ export class Paella extends nn.Module {
       if (letter === 'T') return new TimestepBlock(c, config.c_r, context);
       const heads = config.nhead[level];
       const index = attentionBlocks++;
-      return new AttnBlock(c, { cCond: c_cond, heads, selfAttention: config.self_attn, index }, context);
+      const { self_attn: selfAttention } = config;
+      return new AttnBlock(c, { cCond: c_cond, heads, selfAttention, index, dropout: this.dropout }, context);
     };
     const body = (level: number, cSkip: number): Block[] => {
       const letters = config.level_config[level].repeat(config.blocks[level]).split('');

@@ -224,12 +224,18 @@ export class Dropout extends Module {
 
   /** @throws PaellaError `argument` in training mode without a generator */
   forward(x: Tensor): Tensor {
-    if (!this.training || this.p === 0) return x;
+    const active = this.draw();
+    return active ? dropout(x, active.p, active.rng) : x;
+  }
+
+  /** What an op that drops by itself needs; null where nothing is dropped. Throws as {@link forward}. */
+  draw(): { p: number; rng: Rng } | null {
+    if (!this.training || this.p === 0) return null;
     if (!this.rng) {
       throw new PaellaError('argument', `dropout of ${this.p} in training mode needs a generator`, {
         fix: 'Set the rng of the module (for Paella: dropout.rng = new Rng(seed)), or call eval().',
       });
     }
-    return dropout(x, this.p, this.rng);
+    return { p: this.p, rng: this.rng };
   }
 }

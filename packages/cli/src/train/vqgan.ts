@@ -1,0 +1,249 @@
+/** Training of a VQGAN on pictures. */
+import { type Device, Rng, type StateDict, optim, scope } from '@paella/tensor';
+import {
+  Discriminator,
+  type RgbaImage,
+  VQModel,
+  codeUsage,
+  contactSheet,
+  imagesFromTensor,
+  latentsOf,
+  psnr,
+  reconstruct,
+  ssim,
+  vqganStep,
+} from 'paella';
+import type { DataPosition, Dataset } from '../data/dataset.js';
+import type { VqganRunConfig } from '../run/config.js';
+import type { Learner } from '../run/loop.js';
+import type { Metrics } from '../run/metrics.js';
+import { batchTensor } from './batch.js';
+import {
+  exportWeights,
+  learningRate,
+  makeOptimizer,
+  nonFinite,
+  partOf,
+  trainable,
+  writeCard,
+} from './parts.js';
+
+/** Pictures whose reconstructions are looked at. */
+const shown = 16;
+
+export class VqganLearner implements Learner {
+  readonly device: Device;
+  readonly #config: VqganRunConfig;
+  readonly #vq: VQModel;
+  readonly #optimizer: optim.AdamW;
+  readonly #ema: optim.EMA | null;
+  readonly #adversary: { discriminator: Discriminator; optimizer: optim.AdamW } | null;
+  readonly #data: Dataset;
+  readonly #held: Dataset;
+  readonly #rng: Rng;
+  readonly #learningRate: (step: number) => number;
+  #examples: ReturnType<Dataset['examples']> | null = null;
+  #position: DataPosition = { epoch: 0, index: 0 };
+  /** How often each code was used since codes were last revived. */
+  #usage: Uint32Array;
+
+  /** @param held pictures to look at, read from their start */
+  constructor(config: VqganRunConfig, data: { train: Dataset; held: Dataset }, device: Device) {
+    this.device = device;
+    this.#config = config;
+    this.#data = data.train;
+    this.#held = data.held;
+    this.#rng = new Rng(config.training.seed);
+    const context = { device, rng: this.#rng };
+    this.#vq = new VQModel(config.model, context).train();
+    this.#optimizer = makeOptimizer(trainable(this.#vq), config.training);
+    const { ema_decay: decay } = config.training;
+    this.#ema = decay === null ? null : new optim.EMA(this.#optimizer, { decay });
+    this.#learningRate = learningRate(config.training);
+    this.#usage = new Uint32Array(config.model.codebook_size);
+    const { start, c_hidden, depth, learning_rate } = config.discriminator;
+    if (start === null) {
+      this.#adversary = null;
+    } else {
+      const discriminator = new Discriminator({ c_in: 3, c_hidden, depth }, context).train();
+      const options = { ...config.training, learning_rate };
+      this.#adversary = { discriminator, optimizer: makeOptimizer(trainable(discriminator), options) };
+    }
+  }
+
+  /** Starts the codebook from what pictures look like to the encoder, at its start. */
+  async begin(): Promise<void> {
+    if (!this.#config.codebook.init_from_data) return;
+    const wanted = this.#config.model.codebook_size;
+    const latents: number[][] = [];
+    for (let batches = 0; latents.length < 4 * wanted && batches < 32; batches++) {
+      latents.push(...(await this.#latents(await this.#nextPictures())));
+    }
+    const numbers = this.#rng.uniformArray(wanted);
+    const codes = Array.from(numbers, (number) => latents[Math.floor(number * latents.length)]);
+    this.#vq.vquantizer.codebook.weight.load(codes.flat());
+    this.#examples = null; // the first step sees the first pictures again
+    this.#position = { epoch: 0, index: 0 };
+  }
+
+  async step(step: number): Promise<{ metrics: Promise<Metrics>; images: number }> {
+    const { loss: weights, training, discriminator, codebook } = this.#config;
+    const pictures = await this.#nextPictures();
+    const lr = this.#learningRate(step);
+    this.#optimizer.setLearningRate(lr);
+    const isAdversarial = this.#adversary && step >= (discriminator.start ?? Infinity);
+    const adversary = isAdversarial ? this.#adversary : undefined;
+    const result = scope(() => {
+      const image = batchTensor(this.device, pictures, this.#config.data.size);
+      const learner = { vq: this.#vq, optimizer: this.#optimizer, weights, gradClip: training.grad_clip };
+      return vqganStep({ ...learner, ...(adversary && { adversary }) }, image);
+    });
+    this.#ema?.update();
+    const { loss, reconstruction, codebook: quantisation, gradNorm, indices, adversarial } = result;
+    for (const index of await indices.data()) this.#usage[index]++;
+    indices.dispose();
+    const { used, perplexity } = codeUsage(this.#usage);
+    if (codebook.revive_every !== null && (step + 1) % codebook.revive_every === 0)
+      await this.#revive(pictures);
+    const scalars = {
+      loss,
+      reconstruction,
+      quantisation,
+      grad_norm: gradNorm,
+      ...(adversarial && {
+        generator: adversarial.generator,
+        discriminator: adversarial.discriminator,
+        adversarial_weight: adversarial.weight,
+      }),
+    };
+    const read = async (): Promise<Metrics> => {
+      const values: Metrics = {};
+      for (const [name, tensor] of Object.entries(scalars)) values[name] = await tensor.keep().item();
+      for (const tensor of new Set(Object.values(scalars))) tensor.dispose();
+      return { ...values, learning_rate: lr, codes_used: used, code_perplexity: perplexity };
+    };
+    for (const tensor of Object.values(scalars)) tensor.keep();
+    return { metrics: read(), images: pictures.length };
+  }
+
+  parts(): Record<string, StateDict> {
+    return {
+      model: this.#vq.stateDict(),
+      optimizer: this.#optimizer.stateDict(),
+      ...(this.#ema && { ema: this.#ema.stateDict(this.#vq) }),
+      ...(this.#adversary && {
+        discriminator: this.#adversary.discriminator.stateDict(),
+        discriminator_optimizer: this.#adversary.optimizer.stateDict(),
+      }),
+    };
+  }
+
+  state(): Record<string, unknown> {
+    const updates = this.#ema?.updates ?? 0;
+    return {
+      rng: this.#rng.state(),
+      position: this.#position,
+      usage: Array.from(this.#usage),
+      ema_updates: updates,
+    };
+  }
+
+  async restore(parts: Record<string, StateDict>, state: Record<string, unknown>): Promise<void> {
+    await this.#vq.loadStateDict(partOf(parts, 'model'));
+    await this.#optimizer.loadStateDict(partOf(parts, 'optimizer'));
+    if (this.#ema) {
+      await this.#ema.loadStateDict(this.#vq, partOf(parts, 'ema'));
+      this.#ema.updates = state.ema_updates as number;
+    }
+    if (this.#adversary) {
+      await this.#adversary.discriminator.loadStateDict(partOf(parts, 'discriminator'));
+      await this.#adversary.optimizer.loadStateDict(partOf(parts, 'discriminator_optimizer'));
+    }
+    this.#rng.counter = Rng.from(state.rng as ReturnType<Rng['state']>).counter;
+    this.#position = state.position as DataPosition;
+    this.#usage = Uint32Array.from(state.usage as number[]);
+  }
+
+  /** Pictures above their reconstructions. */
+  async evaluate(): Promise<{ pictures: Record<string, RgbaImage>; metrics: Metrics }> {
+    const pixels: Uint8Array[] = [];
+    for await (const { example } of this.#held.examples()) {
+      pixels.push(example.pixels);
+      if (pixels.length === shown) break;
+    }
+    const run = async () => {
+      using image = batchTensor(this.device, pixels, this.#config.data.size).keep();
+      this.#vq.eval();
+      const { decoded, indices } = reconstruct(this.#vq, image);
+      this.#vq.train();
+      const pair = [await imagesFromTensor(image), await imagesFromTensor(decoded)];
+      decoded.dispose();
+      indices.dispose();
+      return pair;
+    };
+    const [originals, again] = await (this.#ema ? this.#ema.use(run) : run());
+    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const rows =
+      originals.length > 8
+        ? [0, 8].flatMap((i) => [...originals.slice(i, i + 8), ...again.slice(i, i + 8)])
+        : [...originals, ...again];
+    return {
+      pictures: { reconstructions: contactSheet(rows, { columns: Math.min(8, originals.length) }) },
+      metrics: {
+        psnr: mean(originals.map((image, i) => psnr(image, again[i]))),
+        ssim: mean(originals.map((image, i) => ssim(image, again[i]))),
+      },
+    };
+  }
+
+  findNonFinite(): Promise<string[]> {
+    return nonFinite(this.#vq);
+  }
+
+  async export(folder: string): Promise<void> {
+    const state = this.#ema ? this.#ema.stateDict(this.#vq) : this.#vq.stateDict();
+    const weights = await exportWeights(folder, 'vqgan.safetensors', state);
+    writeCard(folder, { format: 'paella-vqgan/1', vqgan: { weights, config: this.#config.model } });
+  }
+
+  async #nextPictures(): Promise<Uint8Array[]> {
+    this.#examples ??= this.#data.examples(this.#position, { repeat: true });
+    const pictures: Uint8Array[] = [];
+    while (pictures.length < this.#config.training.batch_size) {
+      const { value } = await this.#examples.next();
+      if (!value) break;
+      pictures.push(value.example.pixels);
+      this.#position = value.next;
+    }
+    return pictures;
+  }
+
+  /** Latents of pictures as rows of numbers. */
+  async #latents(pictures: readonly Uint8Array[]): Promise<number[][]> {
+    const latents = scope(() =>
+      latentsOf(this.#vq, batchTensor(this.device, pictures, this.#config.data.size)),
+    );
+    const values = await latents.data();
+    latents.dispose();
+    const width = this.#config.model.c_latent;
+    return Array.from({ length: values.length / width }, (_, i) => [
+      ...values.slice(i * width, (i + 1) * width),
+    ]);
+  }
+
+  /** Sets codes that nothing was quantised to since the last time to latents of these pictures. */
+  async #revive(pictures: readonly Uint8Array[]): Promise<void> {
+    const dead = [...this.#usage.keys()].filter((code) => this.#usage[code] === 0);
+    this.#usage.fill(0);
+    if (dead.length === 0) return;
+    this.#vq.eval(); // must not move the running statistics
+    const latents = await this.#latents(pictures);
+    this.#vq.train();
+    const codebook = this.#vq.vquantizer.codebook.weight;
+    const codes = await codebook.save();
+    const width = this.#config.model.c_latent;
+    const numbers = this.#rng.uniformArray(dead.length);
+    dead.forEach((code, i) => codes.set(latents[Math.floor(numbers[i] * latents.length)], code * width));
+    codebook.load(codes);
+  }
+}
