@@ -88,6 +88,23 @@ const captionsOf = async (source: string, more: Partial<DataOptions> = {}): Prom
   );
 
 describe('captions', () => {
+  it('come from the metadata.jsonl of every folder, and beside pictures that none lists', async () => {
+    const picture = await halves(1);
+    const source = await folderOf({
+      'test/a.png': picture,
+      'test/metadata.jsonl': '{"file_name": "a.png", "text": "a of test"}\n',
+      'train/a.png': picture,
+      'train/b.png': picture,
+      'train/b.txt': 'b',
+      'train/metadata.jsonl':
+        '{"file_name": "a.png", "text": "a of train"}\n{"file_name": "c.png", "text": "lost"}\n',
+    });
+    expect(await captionsOf(source)).toEqual([['a of test'], ['a of train'], ['b']]);
+    const set = await openDataset(source, options);
+    await passOf(set);
+    expect(set.skipped).toEqual({ count: 1, names: [expect.stringMatching(/^train\/c\.png .*not there/)] });
+  });
+
   it('come from the members of a shard up to the first dot of their name', async () => {
     const picture = await halves(1);
     const source = await folderOf({

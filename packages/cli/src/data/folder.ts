@@ -1,7 +1,7 @@
 /** Pictures in a folder, with their captions beside them or in metadata.jsonl. */
 import { PaellaError } from '@paella/tensor';
 import { readFile, readdir } from 'node:fs/promises';
-import { extname, join, relative, sep } from 'node:path';
+import { basename, extname, join, posix, relative, sep } from 'node:path';
 import { shuffle } from './order.js';
 import {
   type Description,
@@ -15,8 +15,8 @@ import {
 const nothing: Description = { captions: [], weight: 1, split: null };
 
 /**
- * Lists a folder and the folders below it: `a.png` with `a.txt` or `a.json`, or a `metadata.jsonl` as Hugging Face's
- * imagefolder has it, one object with `file_name` a line.
+ * Lists a folder and the folders below it: `a.png` with `a.txt` or `a.json`, or in any of them a `metadata.jsonl` as
+ * Hugging Face's imagefolder has it, one object with `file_name` a line.
  *
  * @throws PaellaError `format` for a damaged metadata.jsonl, `not-found` for a folder without pictures
  */
@@ -32,10 +32,13 @@ export async function openFolder(folder: string): Promise<Source> {
       fix: `Name a folder with ${imageExtensions.slice(0, 4).join(', ')} … files, or one with WebDataset shards.`,
     });
   }
-  const metadata = present.has('metadata.jsonl') ? await readMetadata(join(folder, 'metadata.jsonl')) : null;
+  const tables = files.filter((file) => basename(file) === 'metadata.jsonl');
+  const metadata = tables.length > 0 ? await readTables(folder, tables) : null;
+  const lost = [...(metadata?.keys() ?? [])].filter((name) => !present.has(name));
 
   const describeFile = async (file: string): Promise<Description> => {
-    if (metadata) return metadata.get(file) ?? nothing;
+    const listed = metadata?.get(file);
+    if (listed) return listed;
     const stem = file.slice(0, -extname(file).length);
     const beside = ['.json', '.txt'].map((extension) => stem + extension).find((name) => present.has(name));
     return beside ? parseDescription(beside, await readFile(join(folder, beside), 'utf8')) : nothing;
@@ -44,6 +47,7 @@ export async function openFolder(folder: string): Promise<Source> {
     length: pictures.length,
     isShuffled: true,
     async *pass(random, report) {
+      for (const name of lost) report(name, 'metadata.jsonl names it, but it is not there');
       for (const file of random ? shuffle(pictures, random) : pictures) {
         let description: Description;
         try {
@@ -58,7 +62,18 @@ export async function openFolder(folder: string): Promise<Source> {
   };
 }
 
-async function readMetadata(path: string): Promise<Map<string, Description>> {
+/** What all tables say, by paths from the folder; a table's own are from where it is. */
+async function readTables(folder: string, tables: readonly string[]): Promise<Map<string, Description>> {
+  const entries = new Map<string, Description>();
+  for (const table of tables) {
+    for (const [name, description] of await readTable(join(folder, table))) {
+      entries.set(posix.join(posix.dirname(table), name), description);
+    }
+  }
+  return entries;
+}
+
+async function readTable(path: string): Promise<Map<string, Description>> {
   const entries = new Map<string, Description>();
   for (const [i, line] of (await readFile(path, 'utf8')).split(/\r?\n/).entries()) {
     if (line.trim() === '') continue;
