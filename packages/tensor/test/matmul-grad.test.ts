@@ -84,7 +84,8 @@ describe('gradients of products', () => {
       const [x, weight, bias] = [empty(0, 8), noise([8, 4], 1), noise([4], 2)].map(leaf);
       ops.linear(x, weight, { bias, force }).backward(upload(device, empty(0, 4)));
       expect(x.grad!.shape).toEqual([0, 8]);
-      for (const { grad } of [weight, bias]) expect((await grad!.data()).every((one) => one === 0)).toBe(true);
+      for (const { grad } of [weight, bias])
+        expect((await grad!.data()).every((one) => one === 0)).toBe(true);
       const [a, b] = [noise([2, 3, 8], 3), empty(2, 8, 0)].map(leaf);
       ops.matmul(a, b, { force }).backward(upload(device, empty(2, 3, 0)));
       expect((await a.grad!.data()).every((one) => one === 0)).toBe(true);

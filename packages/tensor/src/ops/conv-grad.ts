@@ -4,6 +4,7 @@ import {
   type ConvTransposeShape,
   canSlideBackwards,
   convTransposeOutputSize,
+  planConv2d,
   planConvInputGradNaive,
   planConvTranspose2d,
   planConvWeightGrad,
@@ -13,7 +14,6 @@ import {
   planSkipWeightGrad,
 } from '@paella/kernels';
 import type { Tensor } from '../tensor.js';
-import { conv2d } from './conv.js';
 import { columnSums } from './matmul.js';
 
 type Gradients = (Tensor | null)[];
@@ -112,11 +112,16 @@ export function convTransposeGradients(
   const back: ConvShape = { ...shape, ...size, channels, outChannels, groups: 1 };
   const naive = force === 'naive';
   const swapped = [0, 1, 3, 2];
-  const { stride, padding } = shape;
-  const options = { stride, padding, force: naive ? ('naive' as const) : undefined };
   const [kh, kw, ci, co] = weight.shape;
+  const toInput = (): Tensor => {
+    const { device } = grad;
+    const out = device.empty(x.shape);
+    const plan = planConv2d(back, { force: naive ? 'naive' : undefined }, device.capabilities);
+    device.run(plan, [grad, weight.permute(swapped), null, out]);
+    return out;
+  };
   return [
-    needs[0] ? conv2d(grad, weight.permute(swapped), options) : null,
+    needs[0] ? toInput() : null,
     needs[1]
       ? weightGradient(grad, x, back, [kh, kw, co, ci], { replicate: false, naive }).permute(swapped)
       : null,
