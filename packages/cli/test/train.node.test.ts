@@ -1,0 +1,257 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadStateDict } from '@paella/tensor';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runCommandLine } from '../src/program.js';
+
+const root = mkdtempSync(join(tmpdir(), 'paella-train-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const data = join(root, 'data');
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+const vqgan = {
+  model: { levels: 2, bottleneck_blocks: 1, c_hidden: 16, c_latent: 4, codebook_size: 48, scale_factor: 1 },
+  training: {
+    batch_size: 4,
+    checkpoint_every: 3,
+    grid_every: 6,
+    log_every: 1,
+    steps: 6,
+    warmup_steps: 2,
+    ema_decay: 0.9,
+  },
+  data: { size: 32, split: '', flip: true, crop: 'random', shuffle_buffer: 8 },
+  discriminator: { start: 2, c_hidden: 16, depth: 2 },
+  codebook: { revive_every: 2 },
+};
+const paella = {
+  model: {
+    c_in: 8,
+    c_out: 8,
+    num_labels: 48,
+    c_r: 8,
+    patch_size: 2,
+    c_cond: 16,
+    c_hidden: [16, 24],
+    nhead: [-1, 3],
+    blocks: [1, 1],
+    level_config: ['CT', 'CTA'],
+    clip_embd: 8,
+    byt5_embd: 16,
+    clip_seq_len: 1,
+    kernel_size: 3,
+    dropout: 0.1,
+    self_attn: true,
+  },
+  training: {
+    batch_size: 4,
+    checkpoint_every: 3,
+    grid_every: 6,
+    log_every: 1,
+    steps: 6,
+    grad_accum: 2,
+    warmup_steps: 2,
+  },
+  data: { size: 32, split: '' },
+  text: {
+    kind: 'bytes',
+    max_length: 16,
+    config: {
+      d_model: 16,
+      d_ff: 24,
+      d_kv: 8,
+      num_layers: 1,
+      num_heads: 2,
+      vocab_size: 384,
+      relative_attention_num_buckets: 32,
+      relative_attention_max_distance: 128,
+      layer_norm_epsilon: 1e-6,
+    },
+  },
+  sampling: { steps: 2 },
+};
+
+const config = (name: string, content: object): string => {
+  const path = join(root, `${name}.json`);
+  writeFileSync(path, JSON.stringify(content));
+  return path;
+};
+
+beforeAll(async () => {
+  mkdirSync(data);
+  for (let i = 0; i < 20; i++) {
+    const background = { r: 12 * i, g: 255 - 12 * i, b: (37 * i) % 256 };
+    const picture = sharp({ create: { width: 40, height: 36, channels: 3, background } });
+    const spot = {
+      create: { width: 14, height: 14, channels: 3 as const, background: { r: 250, g: 9 * i, b: 20 } },
+    };
+    await picture
+      .composite([{ input: spot, left: i, top: 5 }])
+      .png()
+      .toFile(join(data, `p${i}.png`));
+    writeFileSync(join(data, `p${i}.txt`), `spot number ${i}\n`);
+  }
+});
+
+const train = (kind: string, out: string, file: string, ...more: string[]): Promise<number> =>
+  runCommandLine(
+    ['train', kind, '--data', data, '--config', file, '--out', join(root, out), '--quiet', ...more],
+    '0',
+  );
+
+/** Every tensor of a run's newest checkpoint. */
+async function weights(out: string): Promise<Map<string, number[]>> {
+  const folder = join(root, out, 'checkpoints');
+  const newest = readdirSync(folder)
+    .filter((name) => name.startsWith('step-'))
+    .sort()
+    .at(-1)!;
+  const all = new Map<string, number[]>();
+  for (const part of readdirSync(join(folder, newest)).filter((name) => name.endsWith('.safetensors'))) {
+    const state = await loadStateDict(join(folder, newest, part));
+    for (const key of state.keys())
+      all.set(`${part}/${key}`, Array.from((await state.get(key)).data as Float32Array));
+  }
+  return all;
+}
+
+describe.each([
+  [
+    'vqgan',
+    () => config('vqgan', vqgan),
+    () => config('vqgan-short', { ...vqgan, training: { ...vqgan.training, steps: 3 } }),
+    [] as string[],
+  ],
+  [
+    'paella',
+    () => config('paella', paella),
+    () => config('paella-short', { ...paella, training: { ...paella.training, steps: 3 } }),
+    ['--vqgan', join(root, 'vqgan-whole')],
+  ],
+] as const)('paella train %s', (kind, whole, short, more) => {
+  it('learns, and leaves checkpoints, metrics, events, pictures, a report and a model', async () => {
+    expect(await train(kind, `${kind}-whole`, whole(), ...more)).toBe(0);
+    const run = join(root, `${kind}-whole`);
+    expect(readdirSync(join(run, 'checkpoints'))).toEqual(['step-00000003', 'step-00000006']);
+    const rows = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trim().split('\n');
+    const metrics = rows.map((line) => JSON.parse(line) as Record<string, number>);
+    expect(metrics.filter(({ loss }) => loss > 0).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+    const names =
+      kind === 'vqgan'
+        ? ['psnr', 'ssim', 'codes_used', 'code_perplexity']
+        : ['accuracy', 'loss_noise_75-100'];
+    for (const name of [...names, 'grad_norm', 'learning_rate', 'images_per_second', 'memory_mb']) {
+      expect(
+        metrics.some((row) => Number.isFinite(row[name])),
+        name,
+      ).toBe(true);
+    }
+    expect(readdirSync(join(run, 'grids'))).toHaveLength(1);
+    expect(readdirSync(join(run, 'tensorboard'))).toHaveLength(1);
+    expect(readFileSync(join(run, 'report.html'), 'utf8')).toMatch(/<svg.*grad_norm/s);
+    expect(existsSync(join(run, 'model', 'model.json'))).toBe(true);
+    expect(existsSync(join(run, 'lock'))).toBe(false);
+  });
+
+  it('ends with the same weights, bit for bit, when it was interrupted at a checkpoint', async () => {
+    expect(await train(kind, `${kind}-cut`, short(), ...more)).toBe(0);
+    expect(await train(kind, `${kind}-cut`, whole(), '--resume', ...more)).toBe(0);
+    const [cut, uncut] = [await weights(`${kind}-cut`), await weights(`${kind}-whole`)];
+    expect([...cut.keys()]).toEqual([...uncut.keys()]);
+    for (const [key, values] of uncut) expect(cut.get(key), key).toEqual(values);
+  });
+
+  it('refuses another configuration, another kind, and a folder that holds a run', async () => {
+    const other = config('other', { ...vqgan, training: { ...vqgan.training, learning_rate: 1 } });
+    expect(await train(kind, `${kind}-whole`, whole(), ...more)).toBe(2);
+    if (kind === 'vqgan') expect(await train(kind, 'vqgan-whole', other, '--resume')).toBe(2);
+    else expect(await train('vqgan', 'paella-whole', other, '--resume')).toBe(2);
+  });
+});
+
+describe('a trained model', () => {
+  it('draws pictures with paella generate', async () => {
+    const out = join(root, 'picture.png');
+    const model = join(root, 'paella-whole', 'model');
+    expect(await runCommandLine(['generate', 'spot', '--model', model, '--out', out, '--quiet'], '0')).toBe(
+      0,
+    );
+    expect((await sharp(out).metadata()).width).toBe(32);
+  });
+
+  it('learns in mixed precision too', async () => {
+    const file = config('mixed', {
+      ...paella,
+      training: { ...paella.training, steps: 3, precision: 'mixed' },
+    });
+    expect(await train('paella', 'mixed', file, '--vqgan', join(root, 'vqgan-whole'))).toBe(0);
+    const rows = readFileSync(join(root, 'mixed', 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    const last = JSON.parse(rows.at(-2)!) as Record<string, number>;
+    expect(last.loss).toBeGreaterThan(0);
+    expect(last.loss_scale).toBeGreaterThan(1);
+  });
+});
+
+describe('a run that is killed', () => {
+  it.skipIf(!existsSync(main))(
+    'goes on from its newest whole checkpoint (skipped where nothing is built)',
+    async () => {
+      const file = config('endless', {
+        ...vqgan,
+        training: { ...vqgan.training, steps: 100_000, checkpoint_every: 1, grid_every: 100_000 },
+      });
+      const out = join(root, 'killed');
+      const args = ['train', 'vqgan', '--data', data, '--config', file, '--out', out];
+      let before = 0;
+      for (let round = 0; round < 2; round++) {
+        const child: ChildProcess = spawn('node', [main, ...args, ...(round > 0 ? ['--resume'] : [])], {
+          stdio: 'ignore',
+        });
+        const ended = new Promise((resolve) => child.on('exit', resolve));
+        await until(() => newestStep(out) > before + 1, child);
+        // Somewhere in the middle of a step, or of writing a checkpoint.
+        await new Promise((resolve) => setTimeout(resolve, 137 * (round + 1)));
+        child.kill('SIGKILL');
+        await ended;
+        expect(newestStep(out)).toBeGreaterThan(before);
+        before = newestStep(out);
+      }
+      const steps = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+        .split('\n')
+        .flatMap((line) => /^\{"step":(\d+)/.exec(line)?.[1] ?? [])
+        .map(Number);
+      expect(steps).toEqual([...steps].sort((a, b) => a - b));
+      expect(new Set(steps).size).toBe(steps.length);
+    },
+  );
+});
+
+const newestStep = (out: string): number =>
+  existsSync(join(out, 'checkpoints'))
+    ? Math.max(
+        0,
+        ...readdirSync(join(out, 'checkpoints')).map((name) => Number(/^step-(\d+)$/.exec(name)?.[1] ?? 0)),
+      )
+    : 0;
+
+async function until(condition: () => boolean, child: ChildProcess): Promise<void> {
+  while (!condition()) {
+    if (child.exitCode !== null) throw new Error(`training ended by itself with ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
