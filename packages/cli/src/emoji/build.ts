@@ -89,8 +89,9 @@ export async function buildEmojiSet(options: EmojiOptions): Promise<EmojiSummary
     ...(options.avatars > 0 ? [avatarSource] : []),
   ];
   const wanted = [...nameSources, ...chosen, ...extras, ...(options.avatars > 0 ? [avatarCore] : [])];
-  const packages = await openPackages(wanted, options.packages, options.note);
+  // First: it would be a pity to install packages, and then to find the folder taken.
   const writer = new ShardWriter(options.out, options.shardSize);
+  const packages = await openPackages(wanted, options.packages, options.note);
   const left = { unreadable: 0, equal: 0, blank: 0 };
   try {
     const drawings = takeDrawings(chosen, packages, options);

@@ -17,7 +17,7 @@ export const withArticle = (name: string): string =>
   `${/^[aeiou]/i.test(name) && !soundsLikeConsonant.test(name) ? 'an' : 'a'} ${name}`;
 
 /** Whether `a` goes before the name: one thing, of more than a quality. */
-export function isThing({ name, group }: Pick<Concept, 'name' | 'group'>): boolean {
+function isThing({ name, group }: Pick<Concept, 'name' | 'group'>): boolean {
   const last = name.split(' ').at(-1)!;
   const isPlural = /[^su]s$/.test(last) || / and /.test(name);
   const isOther = /[:’0-9]|^(an?|the|two|three) |(^|un)locked|^no |oncoming|thirty$/.test(name);

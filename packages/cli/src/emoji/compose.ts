@@ -13,7 +13,7 @@ export interface Scene {
 }
 
 /** Something to draw: its words and its picture. */
-export interface Subject {
+interface Subject {
   name: string;
   group: string;
   licence: string;

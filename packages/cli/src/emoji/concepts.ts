@@ -23,7 +23,7 @@ interface EmojiEntry {
 }
 
 /** `1F1E9-1F1EA` as everyone writes it: lower case, without variation selectors and leading zeros. */
-export const normalised = (hex: string): string =>
+const normalised = (hex: string): string =>
   hex
     .toLowerCase()
     .split('-')
@@ -31,7 +31,7 @@ export const normalised = (hex: string): string =>
     .map((code) => code.replace(/^0+/, ''))
     .join('-');
 
-export const slug = (name: string): string =>
+const slug = (name: string): string =>
   name
     .toLowerCase()
     .normalize('NFD')
