@@ -7,7 +7,7 @@ export {
 } from '#platform';
 export { checkpoint } from './autograd/checkpoint.js';
 export { grad, type BackwardOptions } from './autograd/backward.js';
-export { noGrad } from './autograd/mode.js';
+export { autocast, noGrad } from './autograd/mode.js';
 export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js';
 export type { Stats } from './device/executor.js';
 export type { MemoryUse } from './device/pool.js';

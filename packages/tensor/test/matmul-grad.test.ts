@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Tensor, ops, scope } from '../src/index.js';
+import { type Tensor, autocast, ops, scope } from '../src/index.js';
 import { matmulNT, matmulTN } from '../src/ops/matmul.js';
 import { gradcheck } from './gradcheck.js';
 import {
@@ -101,6 +101,31 @@ describe('gradients of products', () => {
       ops.linear(x, weight.to('f16')).backward(upstream);
       const expected = matmulNT(upstream, weight.to('f16').to('f32'), { force: 'naive' });
       expect(relativeError(await x.grad!.data(), await expected.data())).toBeLessThan(1e-6);
+    });
+  });
+
+  it('in mixed precision are those of f32 but for rounding, with half of the inputs kept', async () => {
+    await scope(async () => {
+      const run = async (mixed: boolean) => {
+        const layers = [1, 2, 3].map((seed) => leaf(noise([64, 64], seed, 0.2)));
+        const x = leaf(noise([512, 64], 4));
+        const forward = (): Tensor =>
+          scope(() => layers.reduce((h, weight) => ops.linear(h, weight, { activation: 'gelu' }), x));
+        const before = device.memory().liveBytes;
+        const out = mixed ? autocast(forward) : forward();
+        const kept = device.memory().liveBytes - before;
+        out.backward(upload(device, noise(out.shape, 5)));
+        const gradients = [x, ...layers].map(async ({ grad }) => (await grad!.data()) as Float32Array);
+        return { kept, gradients: await Promise.all(gradients) };
+      };
+      const [mixed, full] = [await run(true), await run(false)];
+      mixed.gradients.forEach((gradient, i) => {
+        const error = relativeError(gradient, full.gradients[i]);
+        expect(error).toBeGreaterThan(0);
+        expect(error).toBeLessThan(3e-3);
+      });
+      // Two inputs shrink by 64 KiB; the first, which lives on anyway, and the weights have a copy in f16.
+      expect(mixed.kept).toBeLessThan(full.kept - 32 * 1024);
     });
   });
 });

@@ -1,5 +1,15 @@
 /** Training of a U-Net on tokens and captions. */
-import { type Device, Rng, type StateDict, type Tensor, nn, noGrad, optim, scope } from '@paella/tensor';
+import {
+  type Device,
+  Rng,
+  type StateDict,
+  type Tensor,
+  autocast,
+  nn,
+  noGrad,
+  optim,
+  scope,
+} from '@paella/tensor';
 import {
   Paella,
   type RgbaImage,
@@ -85,9 +95,8 @@ export class PaellaLearner implements Learner {
       accumulate,
       lossScale: this.#scaler?.scale,
     };
-    const batches = Array.from({ length: accumulate }, () =>
-      scope(() => denoisingStep(this.#unet, this.#batch(), options)),
-    );
+    const once = () => scope(() => denoisingStep(this.#unet, this.#batch(), options));
+    const batches = Array.from({ length: accumulate }, () => (this.#scaler ? autocast(once) : once()));
     const norm = await this.#apply();
     this.#ema?.update();
     const kept = [norm, ...batches.flatMap((one) => Object.values(one) as Tensor[])].map((one) => one.keep());

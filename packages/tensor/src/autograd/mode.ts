@@ -35,3 +35,23 @@ export function withGrad<T>(fn: () => T): T {
     suspended = before;
   }
 }
+
+/** How many `autocast` calls are open. */
+let casting = 0;
+
+/** @internal Whether linear layers compute with f16 weights and keep f16 inputs. */
+export const isAutocast = (): boolean => casting > 0;
+
+/**
+ * Mixed precision (arXiv 1710.03740): inside, linear layers whose sides divide by 4 read their weights rounded to f16,
+ * and keep their inputs for backward as f16, which halves what those cost. Parameters, gradients, sums and everything
+ * else stay f32. `fn` must be synchronous; use it around the forward pass, with a {@link GradScaler} around the loss.
+ */
+export function autocast<T>(fn: () => T): T {
+  casting++;
+  try {
+    return fn();
+  } finally {
+    casting--;
+  }
+}

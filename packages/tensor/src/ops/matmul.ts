@@ -6,10 +6,11 @@ import {
   planMatmulTN,
 } from '@paella/kernels';
 import { needsGrad, record } from '../autograd/graph.js';
+import { isAutocast, noGrad } from '../autograd/mode.js';
 import { sizeOf } from '../dtype.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
-import { unary } from './elementwise.js';
+import { cast, unary } from './elementwise.js';
 
 type Forced = Pick<MatmulOptions, 'force'>;
 
@@ -117,6 +118,10 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     const activated = unary(activation, linear(x, weight, { bias, force }));
     return residual ? activated.add(residual.reshape(activated.shape)) : activated;
   }
+  if (isAutocast() && stored === 'f32' && k % 4 === 0 && n % 4 === 0 && needsGrad(weight)) {
+    using half = cast(weight, 'f16').keep();
+    return linear(x, half, options);
+  }
   const out = x.device.empty([...x.shape.slice(0, -1), n]);
   const plan = planMatmul(
     { batch: 1, m, k, n },
@@ -124,10 +129,14 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     x.device.capabilities,
   );
   x.device.run(plan, [x, weight, bias, residual, out]);
-  return record('linear', out, [x, weight, bias, residual], [x, weight], (grad, saved, needs) => [
+  const inputs = [x, weight, bias, residual];
+  const kept = isAutocast() && needsGrad(weight) ? noGrad(() => cast(x, 'f16')) : x;
+  record('linear', out, inputs, [kept, weight], (grad, saved, needs) => [
     ...linearGradients(grad, saved, needs, { bias, force }),
     needs[3] ? grad.reshape(residual!.shape) : null,
   ]);
+  if (kept !== x) kept.dispose();
+  return out;
 }
 
 /** @internal Gradients of `x·weight + bias`: of x, weight and bias. */
@@ -141,7 +150,7 @@ export function linearGradients(
   const rows = grad.reshape([-1, n]);
   return [
     needs[0] ? matmulNT(rows, weight.reshape([k, n]), { force }).reshape(x.shape) : null,
-    needs[1] ? matmulTN(x.reshape([-1, k]), rows, { force }).reshape(weight.shape) : null,
+    needs[1] ? matmulTN(x.to('f32').reshape([-1, k]), rows, { force }).reshape(weight.shape) : null,
     needs[2] ? columnSums(rows).reshape(bias!.shape) : null,
   ];
 }
