@@ -18,6 +18,7 @@ import { loadLatestCheckpoint, saveCheckpoint } from '../src/run/checkpoints.js'
 import { configNames, paellaRunConfig, parseConfig, readConfig, vqganRunConfig } from '../src/run/config.js';
 import { RunFolder } from '../src/run/folder.js';
 import { MetricsLog, readMetrics } from '../src/run/metrics.js';
+import { writeReport } from '../src/run/report.js';
 import { crc32c } from '../src/run/tensorboard.js';
 import { parseFields, parseRecords } from './tfevents.js';
 
@@ -308,5 +309,47 @@ describe('metrics', () => {
     expect(find(restart, 2)).toEqual([201]);
     expect(find(find(restart, 7)[0], 1)).toEqual([1]);
     expect(before.size).toBe(1);
+  });
+});
+
+describe('the report', () => {
+  it('shows every measurement, the newest pictures and the configuration, and asks no server for anything', () => {
+    const path = newFolder();
+    const values = {
+      loss: 2,
+      'loss_noise_0-25': 1,
+      'codebook/used': 0.5,
+      'codebook/perplexity': 90,
+      psnr: 20,
+    };
+    const lines = Array.from({ length: 200 }, (_, i) => {
+      const row: Record<string, number> = { step: i + 1, time: 1.8e9 + i };
+      for (const [name, value] of Object.entries(values)) {
+        if (name !== 'psnr' || i % 50 === 49) row[name] = value * (1 + Math.sin(i));
+      }
+      return JSON.stringify(row);
+    });
+    writeFileSync(join(path, 'metrics.jsonl'), `${lines.join('\n')}\n{"step":201,`);
+    mkdirSync(join(path, 'grids'));
+    for (const step of [100, 200]) writeFileSync(join(path, 'grids', `a b-00000${step}.png`), '');
+    const config = { training: { steps: 400, betas: [0.9, 0.95] }, data: { source: '<b>&"' } };
+    const html = readFileSync(writeReport({ path, kind: 'vqgan', config }), 'utf8');
+    for (const name of Object.keys(values)) expect(html).toContain(`</i>${name} <b>`);
+    expect(html.match(/<svg/g)).toHaveLength(3); // loss, codebook, psnr
+    expect(html).toMatch(/a%20b-00000200\.png.*a%20b-00000100\.png/s);
+    expect(html).toContain('200 of 400');
+    expect(html).toContain('[0.9,0.95]');
+    expect(html).toContain('&lt;b&gt;&amp;&quot;');
+    expect(html).not.toMatch(/NaN|Infinity|undefined|https?:|<script/);
+  });
+
+  it('can be written before anything was measured, and of a single row', () => {
+    const path = newFolder();
+    const run = { path, kind: 'vqgan', config: {} };
+    expect(readFileSync(writeReport(run), 'utf8')).toContain('No measurements yet');
+    writeFileSync(join(path, 'metrics.jsonl'), '{"step":1,"time":1.8e9,"loss":0}\n');
+    const html = readFileSync(writeReport(run), 'utf8');
+    expect(html).toContain('<circle');
+    expect(html).not.toMatch(/NaN|Infinity|undefined/);
   });
 });

@@ -11,7 +11,7 @@ export interface Series {
 
 const width = 560;
 const height = 236;
-const edge = { left: 58, right: 12, top: 12, bottom: 26 };
+const edge = { left: 58, right: 24, top: 12, bottom: 26 };
 const plot = { width: width - edge.left - edge.right, height: height - edge.top - edge.bottom };
 /** More points than this are averaged: they would lie on one pixel. */
 const maxPoints = 500;

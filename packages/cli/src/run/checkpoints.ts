@@ -11,6 +11,8 @@ import { reason } from '../files.js';
 export type CheckpointState = Record<string, unknown>;
 
 export interface Checkpoint {
+  /** Its folder. */
+  path: string;
   step: number;
   state: CheckpointState;
   parts: Record<string, StateDict>;
@@ -93,7 +95,7 @@ export async function loadLatestCheckpoint(
       const { state, parts } = await readWhole(path);
       const opened: Checkpoint['parts'] = {};
       for (const part of parts) opened[part] = await loadStateDict(join(path, `${part}.safetensors`));
-      return { step, state, parts: opened };
+      return { path, step, state, parts: opened };
     } catch (error) {
       note(`${path} is damaged, and passed over: ${reason(error)}`);
     }

@@ -50,7 +50,7 @@ export async function runLoop(
   if (latest) await learner.restore(latest.parts, latest.state);
   else await learner.begin();
   const from = latest?.step ?? 0;
-  let lastGood = latest ? `the checkpoint of step ${latest.step}` : 'none was saved yet';
+  let lastGood = latest?.path;
   const log = new MetricsLog(run, from);
   let metrics: Metrics = {};
   let images = 0;
@@ -64,12 +64,7 @@ export async function runLoop(
     pending = null;
     const values = await promise;
     if (!Number.isFinite(values.loss) || !Number.isFinite(values.grad_norm)) {
-      const where = await learner.findNonFinite();
-      const list =
-        where.length > 0 ? where.slice(0, 5).join(', ') : 'gradients only, the weights are still finite';
-      throw new PaellaError('non-finite', `step ${step}: the loss is ${values.loss}, not finite in ${list}`, {
-        fix: `Last good state: ${lastGood}. Lower the learning rate or the gradient clip, and resume from it.`,
-      });
+      throw nonFinite(step + 1, values, await learner.findNonFinite(), lastGood);
     }
     const done = step + 1;
     out.progress(`loss ${values.loss.toFixed(4)}, step`, done, steps);
@@ -96,7 +91,6 @@ export async function runLoop(
     pending = { step, metrics: next.metrics };
     images += next.images;
     const done = step + 1;
-    const isLast = done === steps || signal.aborted;
     if (done % grid_every === 0 || done === steps) {
       await settle();
       const before = performance.now();
@@ -106,17 +100,44 @@ export async function runLoop(
       metrics = { ...metrics, ...more };
       since += performance.now() - before;
     }
-    if (done % checkpoint_every === 0 || isLast) {
+    // Ctrl-C may come at any time: what is decided here holds for saving and for stopping.
+    const isStopped = signal.aborted;
+    if (done % checkpoint_every === 0 || done === steps || isStopped) {
       await settle();
       const before = performance.now();
       await save(done);
       since += performance.now() - before;
     }
-    if (signal.aborted)
+    if (isStopped)
       throw new PaellaError('aborted', `stopped after step ${done}; --resume goes on from there`);
   }
   await settle();
   writeReport(run);
   await learner.export(run.file('model', 'model.json').replace(/model\.json$/, ''));
   return { step: Math.max(from, steps), metrics };
+}
+
+/** At most this many parameters are named. */
+const namesShown = 5;
+
+function nonFinite(
+  step: number,
+  { loss, grad_norm }: Metrics,
+  parameters: readonly string[],
+  lastGood: string | undefined,
+): PaellaError {
+  const more = parameters.length > namesShown ? ` and ${parameters.length - namesShown} more` : '';
+  const where =
+    parameters.length > 0
+      ? `not finite are ${parameters.slice(0, namesShown).join(', ')}${more}`
+      : 'all weights are still finite';
+  const saved = lastGood ? `the last good checkpoint is ${lastGood}` : 'no checkpoint was saved before';
+  return new PaellaError(
+    'non-finite',
+    `step ${step}: the loss is ${loss} and the norm of the gradients ${grad_norm}; ${where}; ${saved}`,
+    {
+      // Equal steps would follow from the checkpoint, and a run keeps its settings.
+      fix: 'Begin another run with a lower learning_rate or grad_clip: --resume would end in the same place.',
+    },
+  );
 }
