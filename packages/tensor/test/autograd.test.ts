@@ -1,10 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { checkpoint, grad, noGrad, ops, scope } from '../src/index.js';
+import { Rng, type Tensor, checkpoint, grad, noGrad, ops, scope } from '../src/index.js';
 import { expectError, testDevice } from './helpers.js';
 
 const device = await testDevice();
 
 describe('autograd', () => {
+  it('refuses to use what was overwritten since', () => {
+    scope(() => {
+      const x = device.tensor([1, 2], [2], { requiresGrad: true });
+      const y = x.square().sum();
+      x.assign(device.tensor([3, 4]));
+      expectError(() => y.backward(), 'graph', /overwritten/);
+      expectError(() => (x.mul(2).requiresGrad = false), 'graph', /leaves/);
+      expectError(() => (device.tensor(Uint32Array.of(1)).requiresGrad = true), 'dtype', /f32/);
+    });
+  });
+
   it('adds gradients up over several uses and several passes', async () => {
     const x = device.tensor([1, 2, 3, 4, 5, 6], [2, 3], { requiresGrad: true });
     const upstream = device.tensor([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [4, 3]);
@@ -84,5 +95,20 @@ describe('autograd', () => {
     expect(runs).toBe(2);
     expect([...(await x.grad!.data())]).toEqual([6, 9, 9, 12]);
     x.dispose();
+  });
+
+  it('repeats the random draws of a checkpointed part, and leaves the generator where it was', async () => {
+    const draw = (rng: Rng) => (input: Tensor) =>
+      ops.dropout(input, 0.5, rng).mul(ops.dropout(input, 0.5, rng));
+    const run = async (checkpointed: boolean) =>
+      scope(async () => {
+        const rng = new Rng(7);
+        const x = device.tensor([1, 2, 3, 4, 5, 6, 7, 8], [8], { requiresGrad: true });
+        const y = checkpointed ? checkpoint(draw(rng), [x], { rng }) : draw(rng)(x);
+        rng.next();
+        y.sum().backward();
+        return { counter: rng.counter, values: [...(await y.data())], gradient: [...(await x.grad!.data())] };
+      });
+    expect(await run(true)).toEqual(await run(false));
   });
 });
