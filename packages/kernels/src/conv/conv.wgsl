@@ -99,9 +99,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let tile = linear_index(group, groups, local, WG);
-  // Neighbouring invocations share the columns of the weight and differ in their pixels.
-  let column = tile / params.pixel_tiles * 2u;
-  if column >= params.n4 { return; }
+  // Neighbouring invocations share their pixels and differ in the columns of the weight.
+  let column_tiles = (params.n4 + 1u) / 2u;
+  let column = tile % column_tiles * 2u;
+  let pixel_tile = tile / column_tiles;
+  if pixel_tile >= params.pixel_tiles { return; }
   // An odd number of vec4s leaves the last column without a partner: it is computed twice and stored once.
   let partner = min(1u, params.n4 - 1u - column);
 
@@ -116,7 +118,7 @@ fn main(
     tap_step = params.stride;
   }
 
-  let p0 = position_of(tile % params.pixel_tiles * 4u);
+  let p0 = position_of(pixel_tile * 4u);
   let p1 = following(p0);
   let p2 = following(p1);
   let p3 = following(p2);

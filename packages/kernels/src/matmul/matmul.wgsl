@@ -42,11 +42,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let tile = linear_index(group, groups, local, WG);
-  // Neighbouring invocations share the columns of b and differ in the rows of a.
-  let row_tiles = (params.m + 7u) / 8u;
-  let column = tile / row_tiles;
-  let row = (tile % row_tiles) * 8u;
-  if column >= params.n4 { return; }
+  // Neighbouring invocations share the rows of a, which stay in the cache, and read and write neighbouring columns: on
+  // lavapipe that takes 0.6 to 0.9 of the time of the other order.
+  let column = tile % params.n4;
+  let row = tile / params.n4 * 8u;
+  if row >= params.m { return; }
   let batch = group.z;
   let first = batch * params.b_stride + block_start(column, params.b_row);
   let t = tile8(batch * params.a_stride, row, params.m, params.k4, first, params.b_row);

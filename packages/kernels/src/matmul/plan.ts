@@ -55,7 +55,7 @@ export function planMatmul(
   const { batch, m, k, n } = shape;
   const { bias = false, residual = false, activation: kind = 'none', weight = 'f32' } = options;
   const { transposeB = false } = options;
-  const variant = options.force ?? (k % 4 === 0 && n % 4 === 0 && m > 0 ? 'tile' : 'naive');
+  const variant = options.force ?? (k % 4 === 0 && n % 4 === 0 && m * n > 0 ? 'tile' : 'naive');
   const lanes = variant === 'tile' ? 4 : 1;
   const workgroup = 64;
   const invocations = variant === 'tile' ? (Math.ceil(m / 8) * n) / 4 : m * n;
