@@ -207,7 +207,10 @@ function addCommand(program: Command, name: string, summary: string, examples: s
 
 function addTrainCommand(program: Command, kind: string, summary: string, examples: string[]): Command {
   return addCommand(program, kind, summary, examples)
-    .option('--config <file>', 'a JSON file, or the name of one that comes along', `${kind}-emoji64`)
+    .option(
+      '--config <file>',
+      `a JSON file, or the name of one that comes along; else ${kind}-emoji64, or what the resumed run has`,
+    )
     .option('--data <source>', 'a folder of captioned pictures, WebDataset shards, or URLs of such')
     .requiredOption('--out <folder>', 'where the run goes: checkpoints, metrics, grids, report, model')
     .option('--steps <n>', 'steps in all', parse.wholeNumber(1))

@@ -105,6 +105,8 @@ describe('a run folder', () => {
     const first = JSON.parse(readFileSync(join(path, 'run.json'), 'utf8')) as { created: string };
     expect(refusal(() => open(path))).toMatch(/already holds a run.*--resume/);
     expect(refusal(() => open(path, { resume: true, kind: 'paella' }))).toMatch(/of vqgan, not of paella/);
+    expect(RunFolder.storedConfig(path, 'vqgan')).toEqual(run.config);
+    expect(refusal(() => RunFolder.storedConfig(path, 'paella'))).toMatch(/of vqgan, not of paella/);
     const config = { training: { steps: 9, seed: 2 }, model: { a: [2] } };
     const message = refusal(() => open(path, { resume: true, config }));
     expect(message).toContain('training.seed was 1, is 2; model.a was [1], is [2]');

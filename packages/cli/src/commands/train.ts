@@ -20,7 +20,8 @@ import { loadTokens } from '../train/tokens.js';
 import { VqganLearner } from '../train/vqgan.js';
 
 export interface TrainOptions extends CommonOptions {
-  config: string;
+  /** A file or a name; a run that goes on keeps its own, and others have `<kind>-emoji64`. */
+  config?: string;
   data?: string;
   out: string;
   steps?: number;
@@ -30,7 +31,8 @@ export interface TrainOptions extends CommonOptions {
 
 /** `paella train vqgan` */
 export async function trainVqgan(context: Context, options: TrainOptions, version: string): Promise<void> {
-  const config = override(parseConfig(vqganRunConfig, readConfig(options.config), options.config), options);
+  const { input, origin } = chooseConfig('vqgan', options);
+  const config = override(parseConfig(vqganRunConfig, input, origin), options);
   await run(context, 'vqgan', config, options, version, async () => {
     const [train, held] = await Promise.all(
       (['train', 'held'] as const).map((part) => openData(config, part === 'held')),
@@ -41,8 +43,10 @@ export async function trainVqgan(context: Context, options: TrainOptions, versio
 
 /** `paella train paella` */
 export async function trainPaella(context: Context, options: TrainOptions, version: string): Promise<void> {
-  const parsed = override(parseConfig(paellaRunConfig, readConfig(options.config), options.config), options);
-  const config = { ...parsed, vqgan: options.vqgan ?? parsed.vqgan };
+  const { input, origin } = chooseConfig('paella', options);
+  const parsed = override(parseConfig(paellaRunConfig, input, origin), options);
+  const vqganSource = options.vqgan ?? parsed.vqgan;
+  const config = { ...parsed, vqgan: vqganSource === 'default' ? vqganSource : absolute(vqganSource) };
   await run(context, 'paella', config, options, version, async (folder) => {
     const device = await context.openDevice();
     const { vqgan, identity } = await openVqgan(config.vqgan, device);
@@ -96,6 +100,20 @@ async function run(
   }
 }
 
+function chooseConfig(
+  kind: string,
+  { config, resume, out }: TrainOptions,
+): { input: unknown; origin: string } {
+  if (config === undefined && resume) {
+    return { input: RunFolder.storedConfig(out, kind), origin: join(out, 'run.json') };
+  }
+  const origin = config ?? `${kind}-emoji64`;
+  return { input: readConfig(origin), origin };
+}
+
+/** A run may be resumed from another folder. Addresses, and lists of them, stay as they are. */
+const absolute = (path: string): string => (/^[a-z]+:\/\//i.test(path) ? path : resolve(path));
+
 /** What the command line says stands above the file. */
 function override<C extends AnyConfig>(config: C, { data, steps, seed }: TrainOptions): C {
   const source = data ?? config.data.source;
@@ -105,7 +123,7 @@ function override<C extends AnyConfig>(config: C, { data, steps, seed }: TrainOp
     });
   }
   const training = { ...config.training, ...(steps && { steps }), ...(seed !== undefined && { seed }) };
-  return { ...config, data: { ...config.data, source }, training };
+  return { ...config, data: { ...config.data, source: absolute(source) }, training };
 }
 
 function openData({ data, training }: VqganRunConfig, isHeld: boolean) {
@@ -146,7 +164,7 @@ async function openVqgan(
   vqgan.requiresGrad_(false);
   // Two VQGANs of one shape differ in their codebooks.
   const codes = await vqgan.vquantizer.codebook.weight.save();
-  return { vqgan, identity: JSON.stringify([config, [...codes.slice(0, 64)]]) };
+  return { vqgan, identity: JSON.stringify([config, Array.from(codes.subarray(0, 64))]) };
 }
 
 const isVqganCard = (path: string): boolean =>

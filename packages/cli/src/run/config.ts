@@ -251,7 +251,8 @@ export function readConfig(nameOrPath: string): unknown {
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new PaellaError('not-found', `there is no configuration ${nameOrPath}: ${reason(cause)}`, {
+    const why = existsSync(path) ? `: ${reason(cause)}` : '';
+    throw new PaellaError('not-found', `there is no configuration ${nameOrPath}${why}`, {
       fix: `Name a JSON file, or one of ${names.join(', ')}.`,
       cause,
     });

@@ -45,11 +45,7 @@ export class RunFolder {
     run: { kind: string; config: object; version: string; resume: boolean },
   ): RunFolder {
     const file = join(path, 'run.json');
-    if (run.resume && !existsSync(file)) {
-      throw new PaellaError('not-found', `${path} holds no run to resume`, {
-        fix: 'Leave --resume out to begin one.',
-      });
-    }
+    if (run.resume && !existsSync(file)) throw nothingToResume(path);
     makeFolder(path);
     const unlock = takeLock(join(path, 'lock'), `training in ${path}`);
     try {
@@ -73,6 +69,19 @@ export class RunFolder {
     }
   }
 
+  /**
+   * The configuration that a run was begun with.
+   *
+   * @throws PaellaError `not-found` if there is no run, `argument` if it is of another kind
+   */
+  static storedConfig(path: string, kind: string): unknown {
+    const file = join(path, 'run.json');
+    if (!existsSync(file)) throw nothingToResume(path);
+    const run = readRun(file);
+    checkKind(path, run, kind);
+    return run.config;
+  }
+
   /** A path inside, whose folder exists. */
   file(...parts: string[]): string {
     mkdirSync(join(this.path, ...parts.slice(0, -1)), { recursive: true });
@@ -83,6 +92,16 @@ export class RunFolder {
   close(): void {
     this.#unlock();
   }
+}
+
+const nothingToResume = (path: string): PaellaError =>
+  new PaellaError('not-found', `${path} holds no run to resume`, { fix: 'Leave --resume out to begin one.' });
+
+function checkKind(path: string, run: RunFile, kind: string): void {
+  if (run.kind === kind) return;
+  throw new PaellaError('argument', `${path} holds a run of ${run.kind}, not of ${kind}`, {
+    fix: `Resume it with the command that trains ${run.kind}, or name another folder with --out.`,
+  });
 }
 
 function makeFolder(path: string): void {
@@ -111,11 +130,7 @@ function checkResume(
       fix: 'Add --resume to go on with it, or name another folder with --out.',
     });
   }
-  if (before.kind !== kind) {
-    throw new PaellaError('argument', `${path} holds a run of ${before.kind}, not of ${kind}`, {
-      fix: `Resume it with the command that trains ${before.kind}, or name another folder with --out.`,
-    });
-  }
+  checkKind(path, before, kind);
   const changed = differences(before.config, config).filter(({ key }) => !isFree(key));
   if (changed.length === 0) return;
   const list = changed.map(({ key, was, is }) => `${key} was ${show(was)}, is ${show(is)}`).join('; ');
