@@ -60,13 +60,15 @@ describe('the packed packages', () => {
   });
 
   it(
-    'run the example of the README in an empty project',
+    'run the examples of the README in an empty project',
     async () => {
       const readme = await readFile(join(root, 'README.md'), 'utf8');
-      const example = /^```js example\n(.*?)^```/ms.exec(readme)?.[1];
-      expect(example, 'a block ```js example in README.md').toBeDefined();
-      await writeFile(join(project, 'example.js'), example ?? '');
-      await run(project, 'node', 'example.js');
+      const examples = [...readme.matchAll(/^```js example\n(.*?)^```/gms)];
+      expect(examples.length, 'blocks ```js example in README.md').toBe(2);
+      for (const [, example] of examples) {
+        await writeFile(join(project, 'example.js'), example);
+        await run(project, 'node', 'example.js');
+      }
     },
     10 * minutes,
   );

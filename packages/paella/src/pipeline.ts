@@ -120,8 +120,7 @@ export class Pipeline {
     await load('unet', unet, card.unet.weights);
     await load('vqgan', vqgan, card.vqgan.weights);
     const textEncoder = await loadTextEncoder(folder, device, dtype, load);
-    for (const model of [unet, vqgan, textEncoder])
-      if (model instanceof nn.Module) model.requiresGrad_(false);
+    for (const part of [unet, vqgan, textEncoder]) if (part instanceof nn.Module) part.requiresGrad_(false);
     return new Pipeline(device, card, unet, vqgan, textEncoder);
   }
 

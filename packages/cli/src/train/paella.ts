@@ -173,27 +173,26 @@ export class PaellaLearner implements Learner {
         prompts.length > 0 ? Array.from(captions, (_, i) => prompts[i % prompts.length]) : captions;
       const shape = [shown, ...this.#set.grid] as const;
       const originals = this.#tokensOf(picks).keep();
-      const { cond, drawn, noised, guess } = noGrad(() =>
+      const { noised, guess, cond, uncond } = noGrad(() =>
         scope(() => {
-          const inputs = this.#text.encode(captions);
-          const { noised } = addNoise(originals, 0.6, { rng, numLabels: this.#config.model.num_labels });
-          const logits = this.#unet.forward(noised, 0.6, inputs);
+          const mixed = addNoise(originals, 0.6, { rng, numLabels: this.#config.model.num_labels }).noised;
+          const logits = this.#unet.forward(mixed, 0.6, this.#text.encode(captions));
           return {
-            noised,
+            noised: mixed,
             guess: logits.argmax(-1),
             cond: this.#text.encode(wanted),
-            drawn: this.#text.encode(wanted.map(() => '')),
+            uncond: this.#text.encode(wanted.map(() => '')),
           };
         }),
       );
       const { steps, cfg, temperature } = this.#config.sampling;
-      const tokens = await sample(this.#unet, cond, { shape, rng, uncond: drawn, steps, cfg, temperature });
+      const tokens = await sample(this.#unet, cond, { shape, rng, uncond, steps, cfg, temperature });
       const rows: RgbaImage[] = [];
       for (const row of [originals, noised, guess, tokens]) {
         rows.push(...(await decodeTokens(this.#vqgan, row)));
         row.dispose();
       }
-      for (const one of [cond.byt5, drawn.byt5]) one.dispose();
+      for (const { byt5 } of [cond, uncond]) byt5.dispose();
       this.#unet.train();
       return contactSheet(rows, { columns: shown });
     };
@@ -208,7 +207,7 @@ export class PaellaLearner implements Learner {
   }
 
   async export(folder: string): Promise<void> {
-    const [unet, text] = this.#modules;
+    const unet = this.#unet;
     const write = async (): Promise<void> => {
       const size = this.#set.grid[0] * this.#vqgan.factor;
       const { steps, cfg, temperature } = this.#config.sampling;
@@ -231,7 +230,6 @@ export class PaellaLearner implements Learner {
         licenses: [{ what: 'The pictures it learned from', license: 'see the NOTICE of the data set' }],
       });
     };
-    void text;
     await (this.#ema ? this.#ema.use(write) : write());
   }
 

@@ -29,13 +29,13 @@ export async function loadTokens(
   options: DataOptions,
   vqgan: VQModel,
   identity: string,
-  { out, checkInterrupt }: Context,
+  context: Context,
 ): Promise<TokenSet> {
   const key = createHash('sha256').update(identity).digest('hex');
   if (existsSync(file)) {
     const state = await loadStateDict(file);
     if (state.metadata?.identity === key) {
-      const text = new TextDecoder().decode((await state.get('captions')).data as Uint8Array);
+      const text = new TextDecoder().decode((await state.get('captions')).data);
       const { data, shape } = await state.get('tokens');
       return {
         grid: [shape[1], shape[2]],
@@ -44,9 +44,9 @@ export async function loadTokens(
         weights: (await state.get('weights')).data as Float32Array<ArrayBuffer>,
       };
     }
-    out.note('the tokens on disk are of other data or another VQGAN: encoding again');
+    context.out.note('the tokens on disk are of other data or another VQGAN: encoding again');
   }
-  const set = await encodeAll(source, options, vqgan, { out, checkInterrupt });
+  const set = await encodeAll(source, options, vqgan, context);
   const count = set.captions.length;
   const captions = new TextEncoder().encode(JSON.stringify(set.captions));
   await saveSafetensors(
@@ -65,8 +65,9 @@ async function encodeAll(
   source: string,
   options: DataOptions,
   vqgan: VQModel,
-  { out, checkInterrupt }: Pick<Context, 'out' | 'checkInterrupt'>,
+  context: Context,
 ): Promise<TokenSet> {
+  const { out } = context;
   const dataset = await openDataset(source, { ...options, shuffle: false, ignoreWeights: true });
   const captions: string[][] = [];
   const weights: number[] = [];
@@ -83,7 +84,7 @@ async function encodeAll(
     batch = [];
   };
   for await (const { example } of dataset.examples()) {
-    checkInterrupt();
+    context.checkInterrupt();
     batch.push(example.pixels);
     captions.push(example.captions);
     weights.push(example.weight);

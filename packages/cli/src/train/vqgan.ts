@@ -226,9 +226,9 @@ export class VqganLearner implements Learner {
     const values = await latents.data();
     latents.dispose();
     const width = this.#config.model.c_latent;
-    return Array.from({ length: values.length / width }, (_, i) => [
-      ...values.slice(i * width, (i + 1) * width),
-    ]);
+    return Array.from({ length: values.length / width }, (_, i) =>
+      Array.from(values.slice(i * width, (i + 1) * width)),
+    );
   }
 
   /** Sets codes that nothing was quantised to since the last time to latents of these pictures. */

@@ -6,7 +6,7 @@ import fillSource from './fill.wgsl';
 const copy = defineKernel('copy', linear, 'alias Word = u32;', copySource);
 const copyVec4 = defineKernel('copy_vec4', linear, 'alias Word = vec4u;', copySource);
 
-const fill = defineKernel('fill', linear, fillSource);
+const fillKernel = defineKernel('fill', linear, fillSource);
 
 /** How a view walks a buffer, in elements. */
 export interface Strided {
@@ -114,7 +114,7 @@ function inVec4s({ shape, from, to }: CopyShape): CopyShape | null {
 /** Operands: out, of `size` 4-byte elements, all of which get these bits. */
 export function planFill(bits: number, size: number, caps: Capabilities): Launch {
   const vec4s = Math.ceil(size / 4);
-  return launch(fill, {
+  return launch(fillKernel, {
     constants: { WG: 64 },
     params: { vec4s, bits },
     workgroups: linearGrid(vec4s, 64, caps),

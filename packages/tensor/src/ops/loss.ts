@@ -143,7 +143,7 @@ export function linearCrossEntropy(
           };
         });
         if (dh) partsOfH.push(dh);
-        if (dWeight && dw) (dWeight as Tensor).dispose();
+        if (dWeight && dw) dWeight.dispose();
         dWeight = dw;
         terms.push(out);
       }
