@@ -87,6 +87,12 @@ describe('gradients of convolutions', () => {
       [3, 3, 4, 4],
     ],
     [
+      'replicated edges of odd channels',
+      (x, w, b) => ops.conv2d(x, w, { bias: b, padding: 2, paddingMode: 'replicate', stride: 2 }),
+      [1, 1, 4, 3],
+      [3, 3, 3, 2],
+    ],
+    [
       'a kernel that is no square',
       (x, w, b) => ops.conv2d(x, w, { bias: b, groups: 4 }),
       [1, 4, 5, 4],

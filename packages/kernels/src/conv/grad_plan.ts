@@ -1,4 +1,5 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { LANES } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
 import inputNaiveSource from './conv_input_grad_naive.wgsl';
 import weightSource from './conv_weight_grad.wgsl';
@@ -20,7 +21,10 @@ import slidingWeightSource from './sliding_weight_grad.wgsl';
 const weightTile = defineKernel('conv_weight_grad', linear, weightSource);
 const weightNaive = defineKernel('conv_weight_grad_naive', linear, weightNaiveSource);
 const inputNaive = defineKernel('conv_input_grad_naive', linear, inputNaiveSource);
-const fold = defineKernel('fold_edges', linear, foldSource);
+const folds = {
+  scalar: defineKernel('fold_edges', linear, LANES.scalar, foldSource),
+  columns: defineKernel('fold_edges_vec4', linear, LANES.columns, foldSource),
+};
 const slidingWeight = defineKernel('conv_sliding_weight_grad', linear, slidingWeightSource);
 const skipInput = defineKernel('conv_skip_input_grad', linear, skipInputSource, sliding);
 
@@ -188,10 +192,12 @@ export function planFoldEdges(
 ): Launch {
   const size = batch * height * width * channels;
   const padded = batch * (height + 2 * padding) * (width + 2 * padding) * channels;
-  return launch(fold, {
+  const lanes = channels % 4 === 0 ? 'columns' : 'scalar';
+  const per = lanes === 'columns' ? 4 : 1;
+  return launch(folds[lanes], {
     constants: { WG },
-    params: { size: [width, height], padding, channels, images: batch },
-    workgroups: linearGrid(size, WG, caps),
+    params: { size: [width, height], padding, channels: channels / per, images: batch },
+    workgroups: linearGrid(size / per, WG, caps),
     cost: { flops: padded, bytes: 4 * (size + padded) },
   });
 }
