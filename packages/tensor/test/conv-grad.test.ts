@@ -119,7 +119,7 @@ describe('gradients of convolutions', () => {
         [[2, 2, 8, 8], (weight, bias) => ops.convTranspose2d(none, weight, { bias, stride: 2, force })],
       ];
       for (const [shape, fn] of results) {
-        const [weight, bias] = [leaf(noise(shape, 1)), leaf(noise([8], 2))];
+        const [weight, bias] = [leaf(noise(shape, 1)), leaf(noise([1, 8], 2))];
         const out = fn(weight, bias);
         out.backward(upload(device, { shape: out.shape, data: new Float32Array() }));
         for (const { grad } of [weight, bias]) {

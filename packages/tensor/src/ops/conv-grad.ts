@@ -22,6 +22,7 @@ interface Options {
   replicate?: boolean;
   /** Anything but `naive` leaves the choice of kernels open. */
   force?: string;
+  biasShape?: readonly number[];
 }
 
 /** Of x, weight and bias. */
@@ -30,13 +31,13 @@ export function convGradients(
   [x, weight]: readonly Tensor[],
   needs: readonly boolean[],
   shape: ConvShape,
-  { replicate = false, force }: Options,
+  { replicate = false, force, biasShape }: Options,
 ): Gradients {
   const naive = force === 'naive';
   return [
     needs[0] ? inputGradient(grad, weight, shape, { replicate, naive }) : null,
     needs[1] ? weightGradient(x, grad, shape, weight.shape, { replicate, naive }) : null,
-    needs[2] ? columnSums(grad) : null,
+    needs[2] ? columnSums(grad).reshape(biasShape!) : null,
   ];
 }
 
@@ -104,7 +105,7 @@ export function convTransposeGradients(
   [x, weight]: readonly Tensor[],
   needs: readonly boolean[],
   shape: ConvTransposeShape,
-  { force }: Options,
+  { force, biasShape }: Options,
 ): Gradients {
   // The convolution that leads from the output to the input.
   const size = convTransposeOutputSize(shape);
@@ -125,7 +126,7 @@ export function convTransposeGradients(
     needs[1]
       ? weightGradient(grad, x, back, [kh, kw, co, ci], { replicate: false, naive }).permute(swapped)
       : null,
-    needs[2] ? columnSums(grad) : null,
+    needs[2] ? columnSums(grad).reshape(biasShape!) : null,
   ];
 }
 
@@ -135,6 +136,7 @@ export function skipConvGradients(
   [x, skip, weight]: readonly Tensor[],
   needs: readonly boolean[],
   shape: ConvTransposeShape,
+  { biasShape }: Options,
 ): Gradients {
   const { device } = grad;
   const full: ConvShape = { ...shape, groups: shape.channels };
@@ -157,6 +159,6 @@ export function skipConvGradients(
     needs[0] ? toInput('x') : null,
     needs[1] ? toInput('skip') : null,
     needs[2] ? toWeight() : null,
-    needs[3] ? columnSums(grad) : null,
+    needs[3] ? columnSums(grad).reshape(biasShape!) : null,
   ];
 }

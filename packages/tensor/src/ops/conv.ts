@@ -74,7 +74,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const planOptions = { bias: !!bias, replicate: paddingMode === 'replicate', force };
   device.run(planConv2d(shape, planOptions, device.capabilities), [x, weight, bias, out]);
   return record('conv2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
-    convGradients(grad, saved, needs, shape, planOptions),
+    convGradients(grad, saved, needs, shape, { ...planOptions, biasShape: bias?.shape }),
   );
 }
 
@@ -112,7 +112,7 @@ export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspos
   const plan = planConvTranspose2d(shape, { bias: !!bias, force }, device.capabilities);
   device.run(plan, [x, weight, bias, out]);
   return record('convTranspose2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
-    convTransposeGradients(grad, saved, needs, shape, { force }),
+    convTransposeGradients(grad, saved, needs, shape, { force, biasShape: bias?.shape }),
   );
 }
 
@@ -163,7 +163,7 @@ export function skipConv2d(x: Tensor, skip: Tensor, weight: Tensor, options: Ski
     device.run(plan, [source, weight, bias, out]);
   }
   return record('skipConv2d', out, [x, skip, weight, bias], [x, skip, weight], (grad, saved, needs) =>
-    skipConvGradients(grad, saved, needs, shape),
+    skipConvGradients(grad, saved, needs, shape, { biasShape: bias?.shape }),
   );
 }
 
