@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadStateDict } from '@paella/tensor';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../src/program.js';
 
 const root = mkdtempSync(join(tmpdir(), 'paella-train-'));
@@ -204,6 +204,39 @@ describe('a trained model', () => {
     const last = JSON.parse(rows.at(-2)!) as Record<string, number>;
     expect(last.loss).toBeGreaterThan(0);
     expect(last.loss_scale).toBeGreaterThan(1);
+  });
+});
+
+describe('a run whose numbers overflow', () => {
+  it.each(['vqgan', 'paella'] as const)('stops, naming step, layer and checkpoint: %s', async (kind) => {
+    const base = kind === 'vqgan' ? vqgan : paella;
+    const training = {
+      ...base.training,
+      learning_rate: 1e30,
+      warmup_steps: 0,
+      steps: 5,
+      checkpoint_every: 1,
+    };
+    const file = config(`${kind}-hot`, { ...base, training });
+    const written: string[] = [];
+    const stderr = vi
+      .spyOn(process.stderr, 'write')
+      .mockImplementation((text) => written.push(String(text)) > 0);
+    const more = kind === 'paella' ? ['--vqgan', join(root, 'vqgan-whole')] : [];
+    try {
+      expect(await train(kind, `${kind}-hot`, file, ...more)).toBe(1);
+    } finally {
+      stderr.mockRestore();
+    }
+    expect(written.join('')).toMatch(
+      /step \d: the loss is .*it begins in .*(weight|bias|gammas|beta|gamma).*checkpoints/s,
+    );
+    // What the failed step would have changed is as it was.
+    for (const [key, values] of await weights(`${kind}-hot`))
+      expect(
+        values.every((value) => Number.isFinite(Number(value))),
+        key,
+      ).toBe(true);
   });
 });
 

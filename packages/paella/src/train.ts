@@ -52,10 +52,14 @@ export function denoisingStep(
   });
 }
 
-/** Takes the step that gradients point to, no further than `gradClip` allows; returns their norm, a scalar. */
-export function optimizerStep(optimizer: optim.AdamW, { gradClip = 1, unscale = 1 } = {}): Tensor {
-  const norm = optimizer.clipGradNorm(gradClip, { unscale });
-  optimizer.step();
+/**
+ * Takes the step that gradients point to, no further than `gradClip` allows, and none if they are not finite.
+ *
+ * @returns the norm of the gradients, a scalar
+ */
+export function optimizerStep(optimizer: optim.AdamW, { gradClip = 1 } = {}): Tensor {
+  const norm = optimizer.clipGradNorm(gradClip);
+  optimizer.step({ unlessNonFinite: norm });
   optimizer.zeroGrad();
   return norm;
 }

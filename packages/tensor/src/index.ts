@@ -5,6 +5,7 @@ export {
   type AdapterSummary,
   type Check,
 } from '#platform';
+export { firstNonFinite, type Anomaly } from './autograd/anomaly.js';
 export { checkpoint } from './autograd/checkpoint.js';
 export { grad, type BackwardOptions } from './autograd/backward.js';
 export { autocast, noGrad } from './autograd/mode.js';

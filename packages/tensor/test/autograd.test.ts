@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Rng, type Tensor, checkpoint, grad, noGrad, ops, scope } from '../src/index.js';
+import { Rng, type Tensor, checkpoint, firstNonFinite, grad, noGrad, ops, scope } from '../src/index.js';
 import { expectError, testDevice } from './helpers.js';
 
 const device = await testDevice();
@@ -110,5 +110,22 @@ describe('autograd', () => {
         return { counter: rng.counter, values: [...(await y.data())], gradient: [...(await x.grad!.data())] };
       });
     expect(await run(true)).toEqual(await run(false));
+  });
+
+  it('finds the first operation whose result is not finite', async () => {
+    await scope(async () => {
+      const x = device.tensor([1, 0], [2], { requiresGrad: true });
+      const weight = device.tensor([2, 3], [2], { requiresGrad: true });
+      const fine = await firstNonFinite(() => void x.mul(weight).sum().backward());
+      expect(fine).toBeNull();
+      const anomaly = await firstNonFinite(() => void x.mul(1e30).mul(1e30).mul(weight).log().sum());
+      expect(anomaly?.op).toBe('mul');
+      const later = await firstNonFinite(
+        () => void x.add(1).mul(weight).sub(weight).square().mul(weight.exp().mul(3e38)),
+      );
+      expect(later?.leaves).toEqual([]);
+      const named = await firstNonFinite(() => void x.exp().div(weight.sub(weight)).mul(weight));
+      expect(named?.op).toBe('div');
+    });
   });
 });

@@ -90,6 +90,27 @@ describe('AdamW', () => {
     b.dispose();
   });
 
+  it('leaves everything as it is where the norm of the gradients is not finite', async () => {
+    const tensors = leaves(4);
+    const before = await Promise.all(tensors.map((tensor) => tensor.data()));
+    const optimizer = new optim.AdamW(tensors, { lr: 0.1 });
+    const [first] = tensors;
+    first.reshape([5]).backward(device.tensor([1, 2, NaN, 4, 5]));
+    const norm = optimizer.clipGradNorm(1);
+    expect(Number.isFinite(await norm.item())).toBe(false);
+    optimizer.step({ unlessNonFinite: norm });
+    expect(await first.data()).toEqual(before[0]);
+    first.zeroGrad();
+    giveGradients(tensors, 1);
+    optimizer.step({ unlessNonFinite: optimizer.clipGradNorm() });
+    const after = await first.data();
+    expect(after).not.toEqual(before[0]);
+    expect(after.every(Number.isFinite)).toBe(true);
+    norm.dispose();
+    optimizer.dispose();
+    for (const tensor of tensors) tensor.dispose();
+  });
+
   it('goes on from a saved state with the same bits', async () => {
     const run = async (interrupt: boolean): Promise<Float32Array> => {
       const tensors = leaves(5);

@@ -20,8 +20,8 @@ export interface Learner {
   restore(parts: Record<string, StateDict>, state: CheckpointState): Promise<void>;
   /** Pictures that show where the run is, and measurements that cost too much for every step. */
   evaluate(step: number): Promise<{ pictures: Record<string, RgbaImage>; metrics: Metrics }>;
-  /** Parameters with values that are not finite. */
-  findNonFinite(): Promise<string[]>;
+  /** Repeats a step without learning from it, and says where numbers stop being finite; null if nowhere. */
+  findNonFinite(step: number): Promise<string | null>;
   /** Writes the model for others to use. */
   export(folder: string): Promise<void>;
 }
@@ -64,7 +64,7 @@ export async function runLoop(
     pending = null;
     const values = await promise;
     if (!Number.isFinite(values.loss) || !Number.isFinite(values.grad_norm)) {
-      throw nonFinite(step + 1, values, await learner.findNonFinite(), lastGood);
+      throw nonFinite(step + 1, values, await learner.findNonFinite(step), lastGood);
     }
     const done = step + 1;
     out.progress(`loss ${values.loss.toFixed(4)}, step`, done, steps);
@@ -88,6 +88,7 @@ export async function runLoop(
   for (let step = from; step < steps; step++) {
     const next = await learner.step(step);
     await settle();
+    next.metrics.catch(() => {}); // whoever waits for it hears of it; a step that throws before must be heard first
     pending = { step, metrics: next.metrics };
     images += next.images;
     const done = step + 1;
@@ -117,20 +118,13 @@ export async function runLoop(
   return { step: Math.max(from, steps), metrics };
 }
 
-/** At most this many parameters are named. */
-const namesShown = 5;
-
 function nonFinite(
   step: number,
   { loss, grad_norm }: Metrics,
-  parameters: readonly string[],
+  place: string | null,
   lastGood: string | undefined,
 ): PaellaError {
-  const more = parameters.length > namesShown ? ` and ${parameters.length - namesShown} more` : '';
-  const where =
-    parameters.length > 0
-      ? `not finite are ${parameters.slice(0, namesShown).join(', ')}${more}`
-      : 'all weights are still finite';
+  const where = place ? `it begins in ${place}` : 'it did not happen again when the step was repeated';
   const saved = lastGood ? `the last good checkpoint is ${lastGood}` : 'no checkpoint was saved before';
   return new PaellaError(
     'non-finite',

@@ -11,6 +11,7 @@ import {
   scope,
 } from '@paella/tensor';
 import {
+  type DenoisingStep,
   Paella,
   type RgbaImage,
   type VQModel,
@@ -28,9 +29,9 @@ import {
   exportWeights,
   learningRate,
   makeOptimizer,
-  nonFinite,
   partOf,
   trainable,
+  whereNonFinite,
   writeCard,
 } from './parts.js';
 import type { TrainedText } from './text.js';
@@ -56,6 +57,8 @@ export class PaellaLearner implements Learner {
   readonly #learningRate: (step: number) => number;
   /** Sums of the weights up to each picture. */
   readonly #cumulative: Float64Array;
+  /** Where the generator stood before the last two steps. */
+  readonly #starts = new Map<number, number>();
 
   constructor(
     config: PaellaRunConfig,
@@ -83,20 +86,12 @@ export class PaellaLearner implements Learner {
   async begin(): Promise<void> {}
 
   async step(step: number): Promise<{ metrics: Promise<Metrics>; images: number }> {
-    const { training, noise } = this.#config;
+    const { training } = this.#config;
     const lr = this.#learningRate(step);
     this.#optimizer.setLearningRate(lr);
-    const accumulate = training.grad_accum;
-    const options = {
-      rng: this.#rng,
-      minT: noise.min_t,
-      labelSmoothing: noise.label_smoothing,
-      minWeight: noise.loss_weight_min,
-      accumulate,
-      lossScale: this.#scaler?.scale,
-    };
-    const once = () => scope(() => denoisingStep(this.#unet, this.#batch(), options));
-    const batches = Array.from({ length: accumulate }, () => (this.#scaler ? autocast(once) : once()));
+    this.#starts.set(step, this.#rng.counter).delete(step - 2);
+    const batches = this.#learn();
+    const accumulate = batches.length;
     const norm = await this.#apply();
     this.#ema?.update();
     const kept = [norm, ...batches.flatMap((one) => Object.values(one) as Tensor[])].map((one) => one.keep());
@@ -126,6 +121,21 @@ export class PaellaLearner implements Learner {
       };
     };
     return { metrics: read(), images: accumulate * training.batch_size };
+  }
+
+  /** Adds up the gradients of a step's batches. */
+  #learn(): DenoisingStep[] {
+    const { training, noise } = this.#config;
+    const options = {
+      rng: this.#rng,
+      minT: noise.min_t,
+      labelSmoothing: noise.label_smoothing,
+      minWeight: noise.loss_weight_min,
+      accumulate: training.grad_accum,
+      lossScale: this.#scaler?.scale,
+    };
+    const once = () => scope(() => denoisingStep(this.#unet, this.#batch(), options));
+    return Array.from({ length: training.grad_accum }, () => (this.#scaler ? autocast(once) : once()));
   }
 
   parts(): Record<string, StateDict> {
@@ -202,8 +212,13 @@ export class PaellaLearner implements Learner {
     };
   }
 
-  async findNonFinite(): Promise<string[]> {
-    return (await Promise.all(this.#modules.map(nonFinite))).flat();
+  async findNonFinite(step: number): Promise<string | null> {
+    const [unet, text] = this.#modules;
+    const parameters = [...trainable(unet), ...(text ? trainable(text, 'text.') : [])];
+    this.#rng.counter = this.#starts.get(step) ?? this.#rng.counter;
+    const place = await whereNonFinite(parameters, () => void this.#learn());
+    this.#optimizer.zeroGrad();
+    return place;
   }
 
   async export(folder: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** What the two trainers do alike. */
-import { PaellaError, type StateDict, nn, optim, saveSafetensors } from '@paella/tensor';
+import { PaellaError, type StateDict, firstNonFinite, nn, optim, saveSafetensors } from '@paella/tensor';
 import { join } from 'node:path';
 import { writeResult } from '../files.js';
 import type { VqganRunConfig } from '../run/config.js';
@@ -35,15 +35,20 @@ export function learningRate({
   return (step) => lr * factor(step);
 }
 
-/** Names of parameters with a value that is not finite. */
-export async function nonFinite(module: nn.Module): Promise<string[]> {
-  const state = module.stateDict();
-  const names: string[] = [];
-  for (const key of state.keys()) {
-    const { data } = await state.get(key);
-    if (data instanceof Float32Array && !data.every(Number.isFinite)) names.push(key);
-  }
-  return names;
+/**
+ * Runs a pass again, and says in words which operation first gave a number that is not finite, and on which
+ * parameters; null if none did.
+ */
+export async function whereNonFinite(
+  parameters: readonly [string, nn.Parameter][],
+  pass: () => void,
+): Promise<string | null> {
+  const anomaly = await firstNonFinite(pass);
+  if (!anomaly) return null;
+  const names = anomaly.leaves.flatMap(
+    (leaf) => parameters.find(([, parameter]) => parameter.value === leaf)?.[0] ?? [],
+  );
+  return names.length > 0 ? `${anomaly.op} with ${names.join(', ')}` : anomaly.op;
 }
 
 /** A part of a checkpoint. Throws `format` if it is missing. */

@@ -22,9 +22,9 @@ import {
   exportWeights,
   learningRate,
   makeOptimizer,
-  nonFinite,
   partOf,
   trainable,
+  whereNonFinite,
   writeCard,
 } from './parts.js';
 
@@ -44,6 +44,8 @@ export class VqganLearner implements Learner {
   readonly #learningRate: (step: number) => number;
   #examples: ReturnType<Dataset['examples']> | null = null;
   #position: DataPosition = { epoch: 0, index: 0 };
+  /** Pictures of the last two steps. */
+  readonly #recent = new Map<number, Uint8Array[]>();
   /** How often each code was used since codes were last revived. */
   #usage: Uint32Array;
 
@@ -89,6 +91,7 @@ export class VqganLearner implements Learner {
   async step(step: number): Promise<{ metrics: Promise<Metrics>; images: number }> {
     const { loss: weights, training, discriminator, codebook } = this.#config;
     const pictures = await this.#nextPictures();
+    this.#recent.set(step, pictures).delete(step - 2);
     const lr = this.#learningRate(step);
     this.#optimizer.setLearningRate(lr);
     const isAdversarial = this.#adversary && step >= (discriminator.start ?? Infinity);
@@ -196,8 +199,13 @@ export class VqganLearner implements Learner {
     };
   }
 
-  findNonFinite(): Promise<string[]> {
-    return nonFinite(this.#vq);
+  findNonFinite(step: number): Promise<string | null> {
+    const pictures = this.#recent.get(step) ?? [];
+    return whereNonFinite(trainable(this.#vq), () => {
+      const image = batchTensor(this.device, pictures, this.#config.data.size);
+      const { quantized, loss } = this.#vq.encode(image);
+      this.#vq.decode(quantized).sub(image).square().mean().add(loss).backward();
+    });
   }
 
   async export(folder: string): Promise<void> {

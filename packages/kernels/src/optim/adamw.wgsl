@@ -3,6 +3,9 @@
 //   value −= lr/correction1 · m / (√v/√correction2 + eps)
 // in PyTorch's order of operations.
 //
+// With params.guarded, nothing changes where the norm of the gradients is infinite or no number: a step that went wrong
+// must not spread to all weights before anyone has looked.
+//
 // Layout   value, gradient, m and v are flat and of one layout; the launch covers `count` vec4s from `start` on.
 // Cost     28 bytes and about 14 FLOPs a number.
 
@@ -21,12 +24,14 @@ struct Params {
   // lr / (1 − β1^step), and √(1 − β2^step)
   step_size: f32,
   correction2: f32,
+  guarded: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> value: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> m: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(4) var<storage, read> norm: array<u32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
@@ -37,6 +42,8 @@ fn main(
 ) {
   let item = linear_index(group, groups, local, WG);
   if item >= params.count { return; }
+  // By its bits: comparisons may assume that there is no NaN.
+  if params.guarded == 1u && (norm[0] & 0x7f800000u) == 0x7f800000u { return; }
   let i = params.start + item;
   let g = gradient[i];
   let first = m[i] + params.rest1 * (g - m[i]);

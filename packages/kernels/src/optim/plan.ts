@@ -37,8 +37,15 @@ export interface SgdStep {
 const cover = ({ start, size }: FlatRange) => ({ start: start / 4, count: size / 4 });
 const grid = ({ size }: FlatRange, caps: Capabilities) => linearGrid(size / 4, WG, caps);
 
-/** Operands: value (read and written), gradient, first and second moment (read and written). */
-export function planAdamW(range: FlatRange, options: AdamWStep, caps: Capabilities): Launch {
+/**
+ * Operands: value (read and written), gradient, first and second moment (read and written), and the norm of all
+ * gradients or null: with `guarded`, one that is not finite leaves everything as it is.
+ */
+export function planAdamW(
+  range: FlatRange,
+  options: AdamWStep & { guarded: boolean },
+  caps: Capabilities,
+): Launch {
   const { lr, betas, eps, weightDecay, step } = options;
   return launch(adamw, {
     constants: { WG },
@@ -51,6 +58,7 @@ export function planAdamW(range: FlatRange, options: AdamWStep, caps: Capabiliti
       keep: 1 - lr * weightDecay,
       step_size: lr / (1 - betas[0] ** step),
       correction2: Math.sqrt(1 - betas[1] ** step),
+      guarded: Number(options.guarded),
     },
     workgroups: grid(range, caps),
     cost: { flops: 14 * range.size, bytes: 28 * range.size },

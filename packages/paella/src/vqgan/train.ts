@@ -1,5 +1,6 @@
 /** The VQGAN's losses, after Esser et al. (arXiv 2012.09841); the original's own training code was never released. */
 import { type Tensor, type optim, grad, noGrad, scope } from '@paella/tensor';
+import { optimizerStep } from '../train.js';
 import type { Discriminator } from './discriminator.js';
 import type { VQModel } from './vqmodel.js';
 
@@ -60,9 +61,7 @@ export function vqganStep(
       step.adversarial = { generator, weight, discriminator: generator };
     }
     loss.backward();
-    const gradNorm = optimizer.clipGradNorm(gradClip);
-    optimizer.step();
-    optimizer.zeroGrad();
+    const gradNorm = optimizerStep(optimizer, { gradClip });
     if (adversary && step.adversarial) {
       step.adversarial.discriminator = discriminatorStep(adversary, image, decoded.detach(), gradClip);
     }
@@ -81,9 +80,7 @@ function discriminatorStep(
   const onFake = softplus(discriminator.logits(fake)).mean();
   const loss = onReal.add(onFake).mul(0.5);
   loss.backward();
-  optimizer.clipGradNorm(gradClip);
-  optimizer.step();
-  optimizer.zeroGrad();
+  optimizerStep(optimizer, { gradClip });
   return loss;
 }
 

@@ -119,6 +119,21 @@ export class GraphNode {
   }
 }
 
+/** What looks at every operation, while {@link watchOperations} runs. */
+type Watcher = (op: string, out: Tensor, inputs: readonly (Tensor | null | undefined)[]) => void;
+let watcher: Watcher | null = null;
+
+/** @internal Runs `fn`, and has `watch` see every operation that has a gradient, as it is computed. */
+export function watchOperations(watch: Watcher, fn: () => void): void {
+  const before = watcher;
+  watcher = watch;
+  try {
+    fn();
+  } finally {
+    watcher = before;
+  }
+}
+
 /** Whether an operation on these inputs has to be recorded. */
 export function needsGrad(...inputs: readonly (Tensor | null | undefined)[]): boolean {
   return isGradEnabled() && inputs.some((input) => input?.node);
@@ -139,6 +154,7 @@ export function record(
   saved: readonly Tensor[],
   backward: Backward,
 ): Tensor {
+  watcher?.(op, out, inputs);
   if (needsGrad(...inputs)) out.attach(new GraphNode(op, inputs, saved, backward));
   return out;
 }

@@ -1,5 +1,6 @@
 import { type FlatRange, planAdamW } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
+import type { Tensor } from '../tensor.js';
 import type { Block, Trainable } from './flat.js';
 import { Optimizer, type ParamGroup } from './optimizer.js';
 
@@ -35,14 +36,16 @@ export class AdamW extends Optimizer<AdamWOptions> {
     }
   }
 
-  protected override update(block: Block, range: FlatRange, options: AdamWOptions, step: number): void {
+  protected override update(
+    block: Block,
+    range: FlatRange,
+    options: AdamWOptions,
+    step: number,
+    norm: Tensor | null,
+  ): void {
     const { device } = block.value;
     const [m, v] = this.stateNames.map((name) => this.state(block, name));
-    device.run(planAdamW(range, { ...options, step }, device.capabilities), [
-      block.value,
-      block.gradient,
-      m,
-      v,
-    ]);
+    const plan = planAdamW(range, { ...options, step, guarded: norm !== null }, device.capabilities);
+    device.run(plan, [block.value, block.gradient, m, v, norm]);
   }
 }

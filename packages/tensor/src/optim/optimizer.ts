@@ -42,7 +42,13 @@ export abstract class Optimizer<Options extends { lr: number }> {
   protected abstract readonly stateNames: readonly string[];
 
   /** Records the update of neighbouring parameters that have taken `step` steps, this one included. */
-  protected abstract update(block: Block, range: FlatRange, options: Options, step: number): void;
+  protected abstract update(
+    block: Block,
+    range: FlatRange,
+    options: Options,
+    step: number,
+    norm: Tensor | null,
+  ): void;
 
   get device(): Device {
     return this.#blocks()[0].value.device;
@@ -51,12 +57,15 @@ export abstract class Optimizer<Options extends { lr: number }> {
   /**
    * Updates every parameter that has a gradient, in place; the others, and what the optimizer keeps for them, stay
    * as they are, as in PyTorch.
+   *
+   * @param options.unlessNonFinite the norm of the gradients ({@link clipGradNorm}): where it is infinite or no number,
+   *   AdamW leaves everything as it is, without waiting for the host to look
    */
-  step(): void {
+  step({ unlessNonFinite = null }: { unlessNonFinite?: Tensor | null } = {}): void {
     for (const { options, blocks } of this.groups) {
       for (const block of blocks) {
         for (const range of activeRanges(block)) {
-          this.update(block, range, options, range.members[0].steps + 1);
+          this.update(block, range, options, range.members[0].steps + 1, unlessNonFinite);
           for (const member of range.members) {
             member.steps++;
             member.tensor.overwritten();
