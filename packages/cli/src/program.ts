@@ -11,6 +11,12 @@ import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
 import { exitCodes, reportError, writeError } from './output.js';
 
+/** `paella inspect x | head` closes the pipe early, which is no failure. */
+function onPipeError(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(exitCodes.success);
+  throw error;
+}
+
 /**
  * Runs a command line.
  *
@@ -18,11 +24,7 @@ import { exitCodes, reportError, writeError } from './output.js';
  * @returns the exit code: 0 for success, 1 for failure, 2 for wrong usage, 130 after Ctrl-C
  */
 export async function runCommandLine(args: readonly string[], version: string): Promise<number> {
-  // `paella inspect x | head` closes the pipe early, which is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(exitCodes.success);
-    throw error;
-  });
+  if (!process.stdout.listeners('error').includes(onPipeError)) process.stdout.on('error', onPipeError);
   const json = args.includes('--json');
   const state = { exitCode: exitCodes.success as number };
   try {

@@ -17,8 +17,9 @@ export interface DenoisingBatch {
 }
 
 export interface DenoisingOptions {
+  /** From 0 to 1; 0.1 by default. */
   labelSmoothing?: number;
-  /** What a kept token counts where there is no noise; see {@link lossWeight}. */
+  /** What a kept token counts where there is no noise, from 0 to 1; 0.3 by default. See {@link lossWeight}. */
   minWeight?: number;
 }
 
@@ -26,7 +27,7 @@ export interface DenoisingOptions {
 export interface DenoisingTerms {
   /** A scalar to differentiate. */
   loss: Tensor;
-  /** Cross-entropy of every token, f32 `[B,H,W]`. */
+  /** Cross-entropy of every token, unweighted, f32 `[B,H,W]`; not differentiable. */
   rows: Tensor;
   /** 1 where the original token is the most likely one, f32 `[B,H,W]`. */
   correct: Tensor;
@@ -37,7 +38,7 @@ export interface DenoisingTerms {
  * original tokens, weighted by {@link lossWeight}, averaged over each picture's weights and then over the batch.
  *
  * @returns a scalar
- * @throws PaellaError `shape` if the operands do not belong together
+ * @throws PaellaError `shape` if the operands do not belong together, `argument` if an option is outside of [0,1]
  */
 export function denoisingLoss(unet: Paella, batch: DenoisingBatch, options?: DenoisingOptions): Tensor {
   return scope(() => denoisingTerms(unet, batch, options).loss);
@@ -49,6 +50,9 @@ export function denoisingTerms(
   { noised, target, mask, r, cond }: DenoisingBatch,
   { labelSmoothing = 0.1, minWeight = 0.3 }: DenoisingOptions = {},
 ): DenoisingTerms {
+  if (!(minWeight >= 0 && minWeight <= 1)) {
+    throw new PaellaError('argument', `denoisingLoss: minWeight must be in [0,1], got ${minWeight}`);
+  }
   const [batch] = noised.shape;
   for (const [name, tensor] of Object.entries({ target, mask })) {
     if (tensor.shape.join() === noised.shape.join()) continue;
@@ -60,7 +64,9 @@ export function denoisingTerms(
     const levels = levelsOf(unet, r, batch);
     const features = unet.features(noised, levels, cond);
     const weight = lossWeight(levels, mask, minWeight);
-    const rowWeights = weight.div(weight.sum([1, 2], { keepdim: true })).div(batch);
+    // Where nothing counts (no noise, and a minWeight of 0), there is nothing to learn either.
+    const total = weight.sum([1, 2], { keepdim: true }).clamp(SMALLEST_TOTAL, Number.MAX_VALUE);
+    const rowWeights = weight.div(total).div(batch);
     return ops.linearCrossEntropy(features, unet.headWeight(), target, { rowWeights, labelSmoothing });
   });
 }

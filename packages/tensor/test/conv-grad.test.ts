@@ -9,6 +9,7 @@ import {
   type Values,
   expectClose,
   golden,
+  leafOf,
   noise,
   permuted,
   relativeError,
@@ -20,11 +21,7 @@ const device = await testDevice();
 const cases = await golden('ops');
 const tolerance = 2e-6;
 
-const leaf = (values: Values): Tensor => {
-  const tensor = upload(device, values);
-  tensor.requiresGrad = true;
-  return tensor;
-};
+const leaf = (values: Values): Tensor => leafOf(device, values);
 
 describe('gradients of convolutions', () => {
   const options: Record<string, Conv2dOptions> = {

@@ -56,6 +56,13 @@ export function upload(on: Device, values: Values): Tensor {
   return on.tensor(data, values.shape);
 }
 
+/** {@link upload}, as a leaf that requires a gradient. */
+export function leafOf(on: Device, values: Values): Tensor {
+  const tensor = upload(on, values);
+  tensor.requiresGrad = true;
+  return tensor;
+}
+
 // Axes that turn PyTorch's layouts into the engine's, for `permuted`.
 export const NCHW_TO_NHWC = [0, 2, 3, 1];
 /** Convolution weights. */

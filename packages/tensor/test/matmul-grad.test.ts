@@ -7,6 +7,7 @@ import {
   type Values,
   expectClose,
   golden,
+  leafOf,
   noise,
   permuted,
   relativeError,
@@ -17,11 +18,7 @@ import {
 const device = await testDevice();
 const cases = await golden('ops');
 
-const leaf = (values: Values): Tensor => {
-  const tensor = upload(device, values);
-  tensor.requiresGrad = true;
-  return tensor;
-};
+const leaf = (values: Values): Tensor => leafOf(device, values);
 
 describe('gradients of products', () => {
   it('of linear equal PyTorch', async (context) => {

@@ -6,6 +6,7 @@ import {
   type Values,
   expectClose,
   golden,
+  leafOf,
   noise,
   permuted,
   relativeError,
@@ -17,11 +18,7 @@ const device = await testDevice();
 const cases = await golden('ops');
 const tolerance = 2e-6;
 
-const leaf = (values: Values): Tensor => {
-  const tensor = upload(device, values);
-  tensor.requiresGrad = true;
-  return tensor;
-};
+const leaf = (values: Values): Tensor => leafOf(device, values);
 const nhwc = (name: string): Values => permuted(cases.get(name), NCHW_TO_NHWC);
 
 describe('gradients of norms', () => {

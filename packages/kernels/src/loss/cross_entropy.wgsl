@@ -1,9 +1,10 @@
-// Cross-entropy of stored logits with label smoothing s, row by row:
-// out = log Σ exp(x) − (1 − s)·x[target] − s·mean(x).
+// What a fused loss needs of a row of logits, with label smoothing s: its cross-entropy, whether its largest logit is the
+// label's, and, with params.gradient, in place of the logits their gradient,
+//   scale · (softmax(x) − (1 − s)·onehot(label) − s/classes).
 //
-// Layout   x [rows,length], counted in Ts; picked is the same buffer, number by number; target and out [rows].
-// Needs    At least one class. A target past the end counts as the last class.
-// Cost     Two passes over a row, one exp an element.
+// Layout   x [rows,length], counted in Ts, read and perhaps overwritten; labels [rows] u32, scales [rows], out [rows,2].
+// Needs    At least one class. A label past the end counts as the last class.
+// Cost     Two passes over a row, one exp an element; a third one for the gradient.
 
 struct Params {
   rows: u32,
@@ -11,12 +12,13 @@ struct Params {
   length: u32,
   classes: u32,
   smoothing: f32,
+  gradient: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
-@group(0) @binding(1) var<storage, read> picked: array<f32>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read_write> x: array<T>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> scales: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec2f>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
@@ -26,17 +28,17 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let item = linear_index(group, groups, local, WG) / TEAM;
-  // A surplus invocation repeats the last row up to the barriers, and writes nothing.
   let row = min(item, params.rows - 1u);
   let start = row * params.length;
   let first = start + local % TEAM;
   let end = start + params.length;
+  let label = min(labels[row], params.classes - 1u);
 
   var top = x[start];
   for (var i = first; i < end; i += TEAM) { top = max(top, x[i]); }
   let peak = team_max(local, lanes_max(top));
+  let chosen = number_at(start, label) - peak;
 
-  // Differences to the largest logit, so that neither sum loses digits to it.
   var exponentials = T();
   var differences = T();
   for (var i = first; i < end; i += TEAM) {
@@ -47,8 +49,17 @@ fn main(
   let total = team_sum(local, lanes_sum(exponentials));
   let mean = team_sum(local, lanes_sum(differences)) / f32(params.classes);
 
-  if item >= params.rows || local % TEAM != 0u { return; }
-  let label = min(labels[row], params.classes - 1u);
-  let chosen = picked[row * params.classes + label] - peak;
-  out[row] = log(total) - (1.0 - params.smoothing) * chosen - params.smoothing * mean;
+  if item >= params.rows { return; }
+  if local % TEAM == 0u {
+    let loss = log(total) - (1.0 - params.smoothing) * chosen - params.smoothing * mean;
+    out[row] = vec2f(loss, select(0.0, 1.0, chosen >= 0.0));
+  }
+  if params.gradient == 0u { return; }
+  let scale = scales[row];
+  let share = scale / total;
+  let spread = scale * params.smoothing / f32(params.classes);
+  let hit = scale * (1.0 - params.smoothing);
+  for (var i = first; i < end; i += TEAM) {
+    x[i] = share * exp(x[i] - peak) - spread - hit * one_hot(i - start, label);
+  }
 }

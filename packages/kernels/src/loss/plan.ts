@@ -3,29 +3,23 @@ import { LANES, inLanes, lanesFor } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
 import team from '../shared/team.wgsl';
 import source from './cross_entropy.wgsl';
-import rowsSource from './cross_entropy_rows.wgsl';
 
 const kernels = {
-  scalar: defineKernel('cross_entropy', linear, LANES.scalar, team, source),
-  rows: defineKernel('cross_entropy_rows', linear, LANES.rows, team, source),
-};
-
-const fused = {
   scalar: defineKernel(
-    'cross_entropy_fused',
+    'cross_entropy',
     linear,
     LANES.scalar,
     team,
-    rowsSource,
+    source,
     'fn number_at(start: u32, i: u32) -> f32 { return x[start + i]; }',
     'fn one_hot(i: u32, label: u32) -> f32 { return select(0.0, 1.0, i == label); }',
   ),
   rows: defineKernel(
-    'cross_entropy_fused_rows',
+    'cross_entropy_rows',
     linear,
     LANES.rows,
     team,
-    rowsSource,
+    source,
     'fn number_at(start: u32, i: u32) -> f32 { return x[start + i / 4u][i % 4u]; }',
     `fn one_hot(i: u32, label: u32) -> vec4f {
       return select(vec4f(), vec4f(1.0), 4u * i + vec4u(0u, 1u, 2u, 3u) == vec4u(label));
@@ -41,29 +35,11 @@ export interface CrossEntropyPlanOptions {
   force?: 'naive' | 'team';
 }
 
-/** Operands: logits [rows,classes], the same again, labels [rows], out [rows]. */
-export function planCrossEntropy(
-  rows: number,
-  classes: number,
-  { smoothing, force }: CrossEntropyPlanOptions,
-  caps: Capabilities,
-): Launch {
-  const lanes = force !== 'naive' && lanesFor(classes, 1) === 'rows' ? 'rows' : 'scalar';
-  const { length } = inLanes(lanes, classes, 1);
-  const TEAM = force === 'team' || (!force && !caps.isSoftware && classes >= 128) ? WG : 1;
-  return launch(kernels[lanes], {
-    constants: { WG, TEAM },
-    params: { rows, length, classes, smoothing },
-    workgroups: linearGrid(rows * TEAM, WG, caps),
-    cost: { flops: 5 * rows * classes, bytes: 4 * rows * (classes + 2) },
-  });
-}
-
 /**
- * Operands: logits [rows,classes] (with `gradient`, overwritten by it), labels [rows], scales [rows], out [rows,2]:
+ * Operands: logits [rows,classes] (with `gradient`, overwritten by it), labels [rows], scales [rows] or null, out [rows,2]:
  * cross-entropy, and 1 where the label has the largest logit.
  */
-export function planCrossEntropyRows(
+export function planCrossEntropy(
   rows: number,
   classes: number,
   { smoothing, force, gradient }: CrossEntropyPlanOptions & { gradient: boolean },
@@ -72,7 +48,7 @@ export function planCrossEntropyRows(
   const lanes = force !== 'naive' && lanesFor(classes, 1) === 'rows' ? 'rows' : 'scalar';
   const { length } = inLanes(lanes, classes, 1);
   const TEAM = force === 'team' || (!force && !caps.isSoftware && classes >= 128) ? WG : 1;
-  return launch(fused[lanes], {
+  return launch(kernels[lanes], {
     constants: { WG, TEAM },
     params: { rows, length, classes, smoothing, gradient: Number(gradient) },
     workgroups: linearGrid(rows * TEAM, WG, caps),

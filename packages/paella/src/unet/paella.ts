@@ -136,13 +136,27 @@ export class Paella extends nn.Module {
       );
     }
     return scope(() => {
-      const condition = inputs instanceof Condition ? inputs : this.prepare([inputs]);
-      if (condition.batch !== b) {
-        throw new PaellaError('shape', `${b} pictures but ${condition.batch} conditions`, {
-          operands: { tokens: tokens.toString() },
-        });
-      }
       const rEmbed = this.genREmbedding(typeof r === 'number' ? new Array<number>(b).fill(r) : r);
+      if (inputs instanceof Condition) return this.#pass(tokens, rEmbed, inputs);
+      const condition = this.prepare([inputs]);
+      try {
+        return this.#pass(tokens, rEmbed, condition);
+      } finally {
+        condition.dispose();
+      }
+    });
+  }
+
+  /** @param rEmbed `[B,c_r]` */
+  #pass(tokens: Tensor, rEmbed: Tensor, condition: Condition): Tensor {
+    const batches = { conditions: condition.batch, 'noise levels': rEmbed.shape[0] };
+    for (const [name, count] of Object.entries(batches)) {
+      if (count === tokens.shape[0]) continue;
+      throw new PaellaError('shape', `${tokens.shape[0]} pictures but ${count} ${name}`, {
+        operands: { tokens: tokens.toString() },
+      });
+    }
+    return scope(() => {
       const run = (x: Tensor, block: Block, skip?: Tensor): Tensor =>
         scope(() =>
           block instanceof ResBlock ? block.forward(x, skip) : block.forward(x, { rEmbed, condition }),
@@ -165,7 +179,6 @@ export class Paella extends nn.Module {
         for (const [j, block] of [...level].entries()) advance(run(x, block, j === 0 ? skip : undefined));
         skip?.dispose();
       }
-      if (!(inputs instanceof Condition)) condition.dispose();
       const patches = this.clf.get(1).forward(norm(x));
       return norm(ops.pixelShuffle(patches, this.config.patch_size));
     });

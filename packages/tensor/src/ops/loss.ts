@@ -1,4 +1,4 @@
-import { type CrossEntropyPlanOptions, planCrossEntropy, planCrossEntropyRows } from '@paella/kernels';
+import { type CrossEntropyPlanOptions, planCrossEntropy } from '@paella/kernels';
 import { needsGrad, record } from '../autograd/graph.js';
 import { noGrad } from '../autograd/mode.js';
 import { PaellaError } from '../errors.js';
@@ -36,21 +36,18 @@ export function crossEntropy(
   );
   checkSmoothing('crossEntropy', labelSmoothing);
   const { device } = logits;
-  const out = device.empty(target.shape);
-  const plan = planCrossEntropy(
-    target.size,
-    classes,
-    { smoothing: labelSmoothing, force },
-    device.capabilities,
-  );
-  if (target.size > 0) device.run(plan, [logits, logits, target, out]);
-  return record('crossEntropy', out, [logits], [logits, target], (grad, [saved, labels]) => {
-    const dx = saved.device.empty(saved.shape);
-    dx.assign(saved);
+  const run = (x: Tensor, labels: Tensor, scales: Tensor | null): Tensor => {
     const rows = device.empty([target.size, 2]);
-    const options = { smoothing: labelSmoothing, force, gradient: true };
-    const gradPlan = planCrossEntropyRows(target.size, classes, options, device.capabilities);
-    if (target.size > 0) device.run(gradPlan, [dx, labels, grad, rows]);
+    const options = { smoothing: labelSmoothing, force, gradient: scales !== null };
+    const plan = planCrossEntropy(target.size, classes, options, device.capabilities);
+    if (target.size > 0) device.run(plan, [x, labels, scales, rows]);
+    return rows;
+  };
+  const out = noGrad(() => scope(() => run(logits, target, null).slice(1, 0, 1).reshape(target.shape)));
+  return record('crossEntropy', out, [logits], [logits, target], (grad, [saved, labels]) => {
+    const dx = device.empty(saved.shape);
+    dx.assign(saved); // the kernel overwrites logits by their gradient
+    run(dx, labels, grad);
     return [dx];
   });
 }
@@ -127,12 +124,7 @@ export function linearCrossEntropy(
           const logits = linear(own, weight);
           const rows = logits.shape[0];
           const both = device.empty([rows, 2]);
-          const plan = planCrossEntropyRows(
-            rows,
-            classes,
-            { smoothing, force, gradient },
-            device.capabilities,
-          );
+          const plan = planCrossEntropy(rows, classes, { smoothing, force, gradient }, device.capabilities);
           device.run(plan, [logits, part(labels), part(scales), both]);
           const before = dWeight;
           const fresh = toWeight ? matmulTN(own, logits) : null;
