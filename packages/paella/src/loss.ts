@@ -61,21 +61,13 @@ export function denoisingTerms(
     });
   }
   return scope(() => {
-    const levels = levelsOf(unet, r, batch);
+    const given = typeof r === 'number' ? new Array<number>(batch).fill(r) : r;
+    const levels = given instanceof Tensor ? given : unet.device.tensor(Float32Array.from(given));
     const features = unet.features(noised, levels, cond);
     const weight = lossWeight(levels, mask, minWeight);
-    // Where nothing counts (no noise, and a minWeight of 0), there is nothing to learn either.
-    const total = weight.sum([1, 2], { keepdim: true }).clamp(SMALLEST_TOTAL, Number.MAX_VALUE);
+    // Where nothing counts (no noise, and a minWeight of 0), the loss is 0 rather than no number.
+    const total = weight.sum([1, 2], { keepdim: true }).add(1e-20);
     const rowWeights = weight.div(total).div(batch);
     return ops.linearCrossEntropy(features, unet.headWeight(), target, { rowWeights, labelSmoothing });
   });
-}
-
-function levelsOf(unet: Paella, r: DenoisingBatch['r'], batch: number): Tensor {
-  if (r instanceof Tensor) return r;
-  const levels = typeof r === 'number' ? new Array<number>(batch).fill(r) : r;
-  if (levels.length !== batch) {
-    throw new PaellaError('shape', `denoisingLoss: ${levels.length} noise levels for ${batch} pictures`);
-  }
-  return unet.device.tensor(Float32Array.from(levels));
 }

@@ -1,4 +1,4 @@
-import { type Device, type StateDict, type Tensor, optim, scope } from '@paella/tensor';
+import { type Device, type PaellaError, type StateDict, type Tensor, optim, scope } from '@paella/tensor';
 import { describe, expect, it } from 'vitest';
 import {
   Paella,
@@ -8,7 +8,7 @@ import {
   denoisingLoss,
   denoisingTerms,
 } from '../src/index.js';
-import { relativeError } from '../../tensor/test/helpers.js';
+import { expectError, relativeError } from '../../tensor/test/helpers.js';
 import { checkpoint, expectGolden, floats, imageInput, input, json, testDevice } from './helpers.js';
 
 /**
@@ -95,6 +95,76 @@ describe('training gradients against PyTorch', () => {
         expect(relativeError(ours, await floats(golden, `train_buffer/${key}`))).toBeLessThan(1e-5);
       }
       vq.dispose();
+    }));
+});
+
+describe('denoisingLoss', () => {
+  it('takes noise levels in any form, and is 0 where nothing counts', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = await tinyPaella(device);
+      const batch = await goldenBatch(device, await checkpoint('paella-tiny.golden.safetensors'));
+      const lossOf = async (r: typeof batch.r | number | Tensor): Promise<number> =>
+        denoisingLoss(unet, { ...batch, r }).item();
+      expect(await lossOf(0.5)).toBe(await lossOf(Float32Array.of(0.5, 0.5)));
+      expect(await lossOf(device.tensor(batch.r))).toBe(await lossOf(batch.r));
+      const clean = { ...batch, r: 0, mask: device.zeros(batch.mask.shape, { dtype: 'u32' }) };
+      const loss = denoisingLoss(unet, clean, { minWeight: 0 });
+      loss.backward();
+      expect(await loss.item()).toBe(0);
+      const gradients = await unet.gradDict();
+      for (const key of gradients.keys()) {
+        expect(
+          (await floats(gradients, key)).every((one) => one === 0),
+          key,
+        ).toBe(true);
+      }
+      unet.dispose();
+    }));
+
+  it('trains with padded captions, factors on attention, and without CLIP', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = await tinyPaella(device);
+      const batch = await goldenBatch(device, await checkpoint('paella-tiny.golden.safetensors'));
+      const { byt5 } = batch.cond;
+      unet.genREmbedding([0]);
+      const before = device.memory().liveTensors;
+      const conds = [{ byt5 }, { byt5, byt5Lengths: [1, 3] }, { byt5, attnWeights: [0.5, 2] }];
+      for (const cond of conds) {
+        scope(() => denoisingLoss(unet, { ...batch, cond }).backward());
+        expect(unet.byt5_mapper.weight.value.grad).not.toBeNull();
+        expect(unet.clip_mapper.weight.value.grad).toBeNull();
+        unet.zeroGrad();
+        expect(device.memory().liveTensors).toBe(before);
+      }
+      unet.dispose();
+    }));
+
+  it('says what does not fit, and holds nothing then', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = await tinyPaella(device);
+      const batch = await goldenBatch(device, await checkpoint('paella-tiny.golden.safetensors'));
+      unet.genREmbedding([0]);
+      const flat = batch.target.reshape([-1]);
+      const three = device.tensor([0.1, 0.2, 0.3]);
+      const one = batch.cond.byt5.slice(0, 0, 1);
+      const before = device.memory().liveTensors;
+      const refuses = (wrong: object, code: PaellaError['code'], text: RegExp, options = {}): void => {
+        expectError(() => denoisingLoss(unet, { ...batch, ...wrong }, options), code, text);
+        expect(device.memory().liveTensors).toBe(before);
+      };
+      refuses({ target: flat }, 'shape', /target must have the shape of noised/);
+      refuses({ mask: flat }, 'shape', /mask must have the shape of noised/);
+      refuses({ r: [0.5] }, 'shape', /2 pictures but 1 noise levels/);
+      refuses({ r: three }, 'shape', /2 pictures but 3 noise levels/);
+      refuses({ cond: { byt5: one } }, 'shape', /2 pictures but 1 conditions/);
+      refuses({}, 'argument', /minWeight must be in \[0,1\]/, { minWeight: NaN });
+      refuses({}, 'argument', /labelSmoothing must be in \[0,1\]/, { labelSmoothing: 2 });
+      unet.train(); // dropout without an rng
+      refuses({}, 'argument', /./);
+      unet.dispose();
     }));
 });
 
