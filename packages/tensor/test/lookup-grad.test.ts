@@ -119,14 +119,11 @@ describe('cross-entropy', () => {
     async ({ count, c, classes, chunk }) => {
       await scope(async () => {
         const labels = target(count, classes);
-        const rowWeights = upload(device, {
-          ...noise([count], 5),
-          data: noise([count], 5).data.map(Math.abs),
-        });
         const run = async (fused: boolean, force?: 'naive' | 'team') => {
           const h = upload(device, noise([count, c], 1));
           const weight = upload(device, noise([c, classes], 2, 2));
-          h.requiresGrad = weight.requiresGrad = true;
+          const rowWeights = upload(device, noise([count], 5));
+          h.requiresGrad = weight.requiresGrad = rowWeights.requiresGrad = true;
           let rows: Tensor;
           let loss: Tensor;
           if (fused) {
@@ -137,18 +134,57 @@ describe('cross-entropy', () => {
             loss = rows.mul(rowWeights).sum();
           }
           loss.mul(3).backward();
-          return Promise.all([loss, rows, h.grad!, weight.grad!].map((one) => one.data()));
+          return Promise.all([loss, rows, rowWeights.grad!, h.grad!, weight.grad!].map((one) => one.data()));
         };
         const apart = await run(false);
         for (const force of [undefined, 'naive', 'team'] as const) {
           const fused = await run(true, force);
           fused.forEach((values, i) => {
-            if (classes > 1 || i < 2) expect(relativeError(values, apart[i])).toBeLessThan(3e-6);
+            if (classes > 1 || i < 3) expect(relativeError(values, apart[i])).toBeLessThan(3e-6);
           });
         }
       });
     },
   );
+
+  it('fused computes only the gradients that are wanted, any number of times', async () => {
+    await scope(async () => {
+      const values = [noise([6, 4], 1), noise([4, 8], 2), noise([6], 3)];
+      const run = async (wanted: readonly boolean[]) => {
+        const leaves = values.map((one) => upload(device, one));
+        leaves.forEach((leaf, i) => (leaf.requiresGrad = wanted[i]));
+        const [h, weight, rowWeights] = leaves;
+        const { loss } = ops.linearCrossEntropy(h, weight, target(6, 8), { rowWeights, chunkRows: 4 });
+        loss.backward(undefined, { retainGraph: true });
+        loss.backward();
+        return Promise.all(leaves.map(async ({ grad }) => (grad ? grad.data() : null)));
+      };
+      const all = await run([true, true, true]);
+      for (const one of [0, 1, 2]) {
+        const wanted = [0, 1, 2].map((i) => i === one);
+        expect(await run(wanted)).toEqual(all.map((gradient, i) => (wanted[i] ? gradient : null)));
+      }
+    });
+  });
+
+  it('fused weighs all positions alike by default', async () => {
+    await scope(async () => {
+      const h = upload(device, noise([3, 5, 4], 1));
+      const weight = upload(device, noise([4, 9], 2));
+      h.requiresGrad = true;
+      const labels = target(15, 9).reshape([3, 5]);
+      const { loss, rows, correct } = ops.linearCrossEntropy(h, weight, labels);
+      expect(rows.shape).toEqual([3, 5]);
+      expect(correct.shape).toEqual([3, 5]);
+      loss.backward();
+      const fused = [await loss.data(), await h.grad!.data()];
+      h.zeroGrad();
+      const mean = ops.crossEntropy(ops.linear(h, weight), labels).mean();
+      mean.backward();
+      expect(relativeError(fused[0], await mean.data())).toBeLessThan(1e-6);
+      expect(relativeError(fused[1], await h.grad!.data())).toBeLessThan(1e-6);
+    });
+  });
 
   it('fused says where the target is the most likely class', async () => {
     await scope(async () => {

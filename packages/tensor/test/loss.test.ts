@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Device, ops, scope } from '../src/index.js';
-import { expectClose, golden, noise, permuted, NCHW_TO_NHWC, testDevice, upload } from './helpers.js';
+import { Device, type Tensor, ops, scope } from '../src/index.js';
+import {
+  expectClose,
+  expectError,
+  golden,
+  noise,
+  permuted,
+  NCHW_TO_NHWC,
+  testDevice,
+  upload,
+} from './helpers.js';
 
 function reference(logits: ArrayLike<number>, target: ArrayLike<number>, classes: number, smoothing: number) {
   return Float64Array.from(target, (label, row) => {
@@ -20,6 +29,7 @@ describe('crossEntropy', () => {
       const file = await golden('ops');
       const name = 'weighted_cross_entropy';
       const logits = upload(device, permuted(file.get(`${name}/logits`), NCHW_TO_NHWC));
+      logits.requiresGrad = true;
       const unsigned = (key: string) => {
         const { data, shape } = file.get(`${name}/${key}`);
         return device.tensor(Uint32Array.from(data), shape);
@@ -35,6 +45,26 @@ describe('crossEntropy', () => {
         .div(weight.sum([1, 2]))
         .mean();
       await expectClose(loss, file.get(`${name}/output`), { context });
+      loss.backward(upload(device, file.get(`${name}/grad_output`)));
+      const expected = permuted(file.get(`${name}/grad_logits`), NCHW_TO_NHWC);
+      await expectClose(logits.grad!, expected, { context, tolerance: 1e-6 });
+
+      // The same as a fused loss, after a layer that changes nothing.
+      const classes = logits.shape[3];
+      const one = device.tensor(
+        Float32Array.from({ length: classes ** 2 }, (_, i) => Number(i % (classes + 1) === 0)),
+        [classes, classes],
+      );
+      const h = logits.detach();
+      h.requiresGrad = true;
+      const fused = ops.linearCrossEntropy(h, one, unsigned('target'), {
+        rowWeights: weight.div(weight.sum([1, 2], { keepdim: true })).div(2),
+        labelSmoothing: 0.1,
+        chunkRows: 7,
+      });
+      await expectClose(fused.loss, file.get(`${name}/output`), { context });
+      fused.loss.backward(upload(device, file.get(`${name}/grad_output`)));
+      await expectClose(h.grad!, expected, { context, tolerance: 1e-6 });
     }));
 
   it('agrees with float64 on any shape, also for large logits', async () => {
@@ -74,5 +104,16 @@ describe('crossEntropy', () => {
     expect(() => ops.crossEntropy(logits, device.empty([2, 3]))).toThrow(/must be u32/);
     const target = device.empty([2, 3], 'u32');
     expect(() => ops.crossEntropy(logits, target, { labelSmoothing: 2 })).toThrow(/labelSmoothing/);
+    const fused = (weight: number[], labels: Tensor, options = {}) => {
+      return () => ops.linearCrossEntropy(logits, device.empty(weight), labels, options);
+    };
+    expect(fused([5, 7], target)).not.toThrow();
+    expectError(fused([4, 7], target), 'shape', /expects h \[...,c\]/);
+    expectError(fused([5, 7], target.reshape([3, 2])), 'shape', /target \[...\]/);
+    expectError(fused([5, 0], target), 'shape', /weight \[c,classes\]/);
+    const rowWeights = device.empty([6]);
+    expectError(fused([5, 7], target, { rowWeights }), 'shape', /rowWeights of the shape of target/);
+    expectError(fused([5, 7], target, { labelSmoothing: NaN }), 'argument', /labelSmoothing/);
+    expectError(fused([5, 7], device.empty([2, 3])), 'dtype', /target must be u32/);
   });
 });

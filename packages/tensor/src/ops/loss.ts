@@ -5,6 +5,7 @@ import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { scope } from '../scope.js';
 import { checkDType, checkShape, weightType } from './check.js';
+import { accumulate } from './elementwise.js';
 import { cat } from './layout.js';
 import { linear, matmulNT, matmulTN } from './matmul.js';
 
@@ -63,8 +64,9 @@ const LOGITS_AT_A_TIME = 16 << 20;
 export interface LinearCrossEntropyOptions {
   /** f32, the shape of `target`: what each position counts; by default all count equally, 1 together. */
   rowWeights?: Tensor;
+  /** From 0 to 1; 0 by default. */
   labelSmoothing?: number;
-  /** Positions at a time, for tests. */
+  /** Positions at a time, at least 1, for tests. */
   chunkRows?: number;
   force?: CrossEntropyPlanOptions['force'];
 }
@@ -77,8 +79,8 @@ export interface LinearCrossEntropyOptions {
  * @param h `[…,c]`
  * @param weight `[c,classes]`, as for {@link linear}
  * @param target u32 `[…]`; a class past the end counts as the last one
- * @returns the scalar `loss`, which is differentiable; and for every position `rows`, its cross-entropy, and
- *   `correct`, 1 where the target has the largest logit
+ * @returns the scalar `loss`, which is differentiable; and for every position, not differentiable, `rows`, its
+ *   cross-entropy, and `correct`, 1 where the target has the largest logit
  * @throws PaellaError `shape` if operands do not fit together, `argument` for labelSmoothing outside of [0,1]
  */
 export function linearCrossEntropy(
@@ -95,19 +97,15 @@ export function linearCrossEntropy(
   const [c, classes] = weight.shape;
   const operands = { h, weight, target, rowWeights };
   const count = target.size;
-  const fits =
-    weight.rank === 2 && h.rank > 0 && h.shape[h.rank - 1] === c && h.size === count * c && count > 0;
+  const same = (a: readonly number[], b: readonly number[]): boolean => a.join() === b.join();
+  const fits = weight.rank === 2 && same(h.shape, [...target.shape, c]) && h.size > 0 && classes > 0;
   checkShape(fits, 'linearCrossEntropy', 'expects h [...,c], weight [c,classes] and target [...]', operands);
-  checkShape(
-    !rowWeights || rowWeights.size === count,
-    'linearCrossEntropy',
-    `expects ${count} weights`,
-    operands,
-  );
+  const weighs = !rowWeights || same(rowWeights.shape, target.shape);
+  checkShape(weighs, 'linearCrossEntropy', 'expects rowWeights of the shape of target', operands);
   const { device } = h;
   const [toH, toWeight] = [needsGrad(h), needsGrad(weight)];
   const gradient = toH || toWeight;
-  const chunk = options.chunkRows ?? Math.max(1, Math.floor(LOGITS_AT_A_TIME / (4 * classes)));
+  const chunk = Math.max(1, options.chunkRows ?? Math.floor(LOGITS_AT_A_TIME / (4 * classes)));
 
   const result = noGrad(() =>
     scope(() => {
@@ -126,18 +124,18 @@ export function linearCrossEntropy(
           const both = device.empty([rows, 2]);
           const plan = planCrossEntropy(rows, classes, { smoothing, force, gradient }, device.capabilities);
           device.run(plan, [logits, part(labels), part(scales), both]);
-          const before = dWeight;
-          const fresh = toWeight ? matmulTN(own, logits) : null;
           return {
             dh: toH ? matmulNT(logits, weight) : null,
-            dw: fresh && before ? before.add(fresh) : fresh,
+            dw: toWeight ? matmulTN(own, logits) : null,
             out: both,
           };
         });
-        if (dh) partsOfH.push(dh);
-        if (dWeight && dw) dWeight.dispose();
-        dWeight = dw;
         terms.push(out);
+        if (dh) partsOfH.push(dh);
+        if (dWeight && dw) {
+          accumulate(dWeight, dw, { fresh: false });
+          dw.dispose();
+        } else dWeight = dw;
       }
       const join = (parts: Tensor[]): Tensor => (parts.length > 1 ? cat(parts, 0) : parts[0]);
       const both = join(terms);
@@ -152,11 +150,14 @@ export function linearCrossEntropy(
     }),
   );
   const { dh, dWeight, ...out } = result;
-  const saved = [dh, dWeight].filter((one) => one !== null);
-  record('linearCrossEntropy', out.loss, [h, weight], saved, (grad, kept) => [
-    toH ? kept[0].mul(grad) : null,
-    toWeight ? kept[kept.length - 1].mul(grad) : null,
-  ]);
-  for (const one of saved) one.dispose();
+  const factors = [dh, dWeight, rowWeights && needsGrad(rowWeights) ? out.rows : null];
+  const present = factors.map((one) => one !== null);
+  const saved = factors.filter((one) => one !== null);
+  record('linearCrossEntropy', out.loss, [h, weight, rowWeights], saved, (grad, kept) => {
+    const rest = [...kept];
+    return present.map((one) => (one ? rest.shift()!.mul(grad) : null));
+  });
+  dh?.dispose();
+  dWeight?.dispose();
   return out;
 }
