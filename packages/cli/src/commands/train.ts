@@ -90,7 +90,9 @@ async function run(
     const learner = await open(folder);
     const { step, metrics } = await runLoop(folder, learner, config.training, context);
     const lines = [
-      `${step} steps, loss ${metrics.loss?.toFixed(4)}`,
+      metrics.loss === undefined
+        ? `${step} steps were done before`
+        : `${step} steps, loss ${metrics.loss.toFixed(4)}`,
       `report: ${join(options.out, 'report.html')}`,
       `model: ${join(options.out, 'model')}`,
     ];
