@@ -1,8 +1,8 @@
 /** The pictures of a data set as tokens: encoded once, and kept beside the run. */
-import { PaellaError, loadStateDict, saveSafetensors } from '@paella/tensor';
+import { PaellaError, loadStateDict, noGrad, saveSafetensors, scope } from '@paella/tensor';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type VQModel, reconstruct } from 'paella';
+import type { VQModel } from 'paella';
 import type { Context } from '../context.js';
 import { openDataset, type DataOptions } from '../data/dataset.js';
 import { batchTensor } from './batch.js';
@@ -76,8 +76,7 @@ async function encodeAll(
   let batch: Uint8Array[] = [];
   const encode = async (): Promise<void> => {
     using image = batchTensor(vqgan.device, batch, options.size).keep();
-    const { indices, decoded } = reconstruct(vqgan, image);
-    decoded.dispose();
+    const indices = noGrad(() => scope(() => vqgan.encode(image).indices));
     grid = [indices.shape[1], indices.shape[2]];
     parts.push(Uint16Array.from(await indices.data()));
     indices.dispose();
