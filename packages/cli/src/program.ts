@@ -227,14 +227,25 @@ function addCodecCommand(program: Command, name: string, summary: string, exampl
   );
 }
 
+/** What takes the place of a seed in groups of commands whose results should not be random. */
+const seedDefaults: Record<string, string> = { train: "the configuration's", dataset: '0' };
+
 /** What every command takes. */
 function addCommonOptions(command: Command): void {
+  const group = command.parent?.name() ?? '';
   command
     .optionsGroup('Common options:')
     .option('--adapter <which>', "'auto', 'gpu', 'software', or a part of an adapter's name", 'auto')
-    .option('--seed <n>', 'equal seeds give equal results (default: random)', parse.wholeNumber(0));
+    .option(
+      '--seed <n>',
+      `equal seeds give equal results (default: ${seedDefaults[group] ?? 'random'})`,
+      parse.wholeNumber(0),
+    );
   if (command.name() === 'convert') {
     command.option('--dtype <type>', 'store all floats as f32, f16 or bf16', parse.storedType);
+  } else if (group === 'train') {
+    const what = 'f16 for mixed precision, f32 without (default: as the configuration says)';
+    command.option('--dtype <type>', what, parse.weightType);
   } else {
     command.option(
       '--dtype <type>',

@@ -207,6 +207,12 @@ describe('a trained model', () => {
     const last = JSON.parse(rows.at(-2)!) as Record<string, number>;
     expect(last.loss).toBeGreaterThan(0);
     expect(last.loss_scale).toBeGreaterThan(1);
+    const short = config('vqgan-mixed', { ...vqgan, training: { ...vqgan.training, steps: 3 } });
+    expect(await train('vqgan', 'vqgan-mixed', short, '--dtype', 'f16')).toBe(0);
+    const run = JSON.parse(readFileSync(join(root, 'vqgan-mixed', 'run.json'), 'utf8')) as {
+      config: { training: { precision: string } };
+    };
+    expect(run.config.training.precision).toBe('mixed');
   });
 });
 

@@ -27,6 +27,8 @@ export interface TrainOptions extends CommonOptions {
   steps?: number;
   resume?: boolean;
   vqgan?: string;
+  /** f16 asks for mixed precision. */
+  dtype?: 'f32' | 'f16';
 }
 
 /** `paella train vqgan` */
@@ -117,14 +119,20 @@ function chooseConfig(
 const absolute = (path: string): string => (/^[a-z]+:\/\//i.test(path) ? path : resolve(path));
 
 /** What the command line says stands above the file. */
-function override<C extends AnyConfig>(config: C, { data, steps, seed }: TrainOptions): C {
+function override<C extends AnyConfig>(config: C, { data, steps, seed, dtype }: TrainOptions): C {
   const source = data ?? config.data.source;
   if (!source) {
     throw new PaellaError('argument', 'no data to learn from', {
       fix: 'Name a folder of pictures or shards with --data, or data.source in the configuration.',
     });
   }
-  const training = { ...config.training, ...(steps && { steps }), ...(seed !== undefined && { seed }) };
+  const precision = dtype === 'f16' ? 'mixed' : dtype;
+  const training = {
+    ...config.training,
+    ...(steps && { steps }),
+    ...(seed !== undefined && { seed }),
+    ...(precision && { precision }),
+  };
   return { ...config, data: { ...config.data, source: absolute(source) }, training };
 }
 

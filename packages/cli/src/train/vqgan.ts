@@ -1,5 +1,5 @@
 /** Training of a VQGAN on pictures. */
-import { type Device, Rng, type StateDict, optim, scope } from '@paella/tensor';
+import { type Device, Rng, type StateDict, autocast, optim, scope } from '@paella/tensor';
 import {
   Discriminator,
   type RgbaImage,
@@ -96,11 +96,14 @@ export class VqganLearner implements Learner {
     this.#optimizer.setLearningRate(lr);
     const isAdversarial = this.#adversary && step >= (discriminator.start ?? Infinity);
     const adversary = isAdversarial ? this.#adversary : undefined;
-    const result = scope(() => {
-      const image = batchTensor(this.device, pictures, this.#config.data.size);
-      const learner = { vq: this.#vq, optimizer: this.#optimizer, weights, gradClip: training.grad_clip };
-      return vqganStep({ ...learner, ...(adversary && { adversary }) }, image);
-    });
+    const once = () =>
+      scope(() => {
+        const image = batchTensor(this.device, pictures, this.#config.data.size);
+        const learner = { vq: this.#vq, optimizer: this.#optimizer, weights, gradClip: training.grad_clip };
+        return vqganStep({ ...learner, ...(adversary && { adversary }) }, image);
+      });
+    // Gradients are f32, so a loss of about 1 needs no scale.
+    const result = training.precision === 'mixed' ? autocast(once) : once();
     this.#ema?.update();
     const { loss, reconstruction, codebook: quantisation, gradNorm, indices, adversarial } = result;
     for (const index of await indices.data()) this.#usage[index]++;
