@@ -134,7 +134,7 @@ const suites = {
     const rows = [];
     for (const dtype of /** @type {const} */ (['f32', 'f16'])) {
       const device = await Device.create({ adapter: 'meta' });
-      const unet = new Paella(PAELLA_V3, { device }).to({ dtype });
+      const unet = new Paella(PAELLA_V3, { device }).to({ dtype }).requiresGrad_(false);
       const weightBytes = device.memory().liveBytes;
       const byt5 = (/** @type {number} */ length) => ({
         byt5: device.empty([1, length, PAELLA_V3.byt5_embd]),
