@@ -68,6 +68,18 @@ describe('gradients of convolutions', () => {
     });
   });
 
+  it.each([
+    ['pixel_unshuffle', ops.pixelUnshuffle],
+    ['pixel_shuffle', ops.pixelShuffle],
+  ] as const)('%s equals PyTorch', async (name, fn) => {
+    await scope(async () => {
+      const nhwc = (key: string): Values => permuted(cases.get(`${name}/${key}`), NCHW_TO_NHWC);
+      const x = leaf(nhwc('input'));
+      fn(x, 2).backward(upload(device, nhwc('grad_output')));
+      await expectClose(x.grad!, nhwc('grad_input'), { tolerance });
+    });
+  });
+
   it.each<[string, (x: Tensor, weight: Tensor, bias: Tensor) => Tensor, number[], number[]]>([
     [
       'a remainder of the stride',
