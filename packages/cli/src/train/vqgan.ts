@@ -124,7 +124,7 @@ export class VqganLearner implements Learner {
     };
     const read = async (): Promise<Metrics> => {
       const values: Metrics = {};
-      for (const [name, tensor] of Object.entries(scalars)) values[name] = await tensor.keep().item();
+      for (const [name, tensor] of Object.entries(scalars)) values[name] = await tensor.item();
       for (const tensor of new Set(Object.values(scalars))) tensor.dispose();
       return { ...values, learning_rate: lr, codes_used: used, code_perplexity: perplexity };
     };
