@@ -35,6 +35,8 @@
  * @property {(x: T, order: readonly number[]) => T} transpose
  * @property {(table: T, indices: T) => T} gather rows of table [n,c] by indices [...] u32: [...,c]
  * @property {(x: T) => T} argmax over the last axis
+ * @property {(logits: T, targets: T) => T} crossEntropy logits [rows,labels], targets u32 [rows]: the mean over rows of
+ *   −log softmax(logits)[target], a scalar
  */
 
 /**
@@ -49,6 +51,7 @@
  * @property {() => Promise<void>} finish resolves when all that was run is computed
  * @property {() => Promise<Float32Array>} read the numbers that the last run gave
  * @property {() => void} close frees what this case holds
+ * @property {() => Promise<number>} [cpuMs] processor time so far of the process that computes, if it is not this one
  */
 
 /**
