@@ -54,6 +54,26 @@ export interface Capabilities {
   /** A CPU runs the shaders: loads cost as much as arithmetic, barriers and workgroup memory do not pay. */
   isSoftware: boolean;
   maxWorkgroupsPerDimension: number;
+  /** Measurements that overrule the planners' own order of candidates; see {@link choose}. */
+  choose?: (key: string, candidates: readonly string[]) => string;
+}
+
+/**
+ * Which of several variants that compute the same to launch.
+ *
+ * @param family the kernel, with what changes its code: `matmul nt f16`
+ * @param sizes what the best variant may depend on; sizes within a factor of about 1.4 share a choice
+ * @param candidates the variants that work here, the planner's own guess first
+ */
+export function choose<V extends string>(
+  caps: Capabilities,
+  family: string,
+  sizes: readonly number[],
+  candidates: readonly V[],
+): V {
+  if (!caps.choose || candidates.length < 2) return candidates[0];
+  const buckets = sizes.map((size) => 2 ** Math.round(Math.log2(size)));
+  return caps.choose(`${family} ${buckets.join('×')}`, candidates) as V;
 }
 
 const BINDING = /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)/g;
