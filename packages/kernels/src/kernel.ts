@@ -54,6 +54,10 @@ export interface Capabilities {
   /** A CPU runs the shaders: loads cost as much as arithmetic, barriers and workgroup memory do not pay. */
   isSoftware: boolean;
   maxWorkgroupsPerDimension: number;
+  /** The feature `subgroups`: invocations that run together add up without workgroup memory. */
+  subgroups: boolean;
+  /** Subgroups multiply f32 matrices of 8 × 8; the number of invocations in the largest subgroup, 0 where they don't. */
+  matrixSubgroup: number;
   /** Measurements that overrule the planners' own order of candidates; see {@link choose}. */
   choose?: (key: string, candidates: readonly string[]) => string;
 }

@@ -32,6 +32,8 @@ export interface DeviceInfo {
   isSoftware: boolean;
   features: string[];
   limits: Record<string, number>;
+  /** See `Capabilities` of `@paella/kernels`. */
+  matrixSubgroup: number;
 }
 
 /** The WebGPU limits the engine looks at, at their guaranteed values. */
@@ -41,8 +43,9 @@ const BASELINE_LIMITS = {
   maxComputeWorkgroupsPerDimension: 65535,
 };
 
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
 /** Optional features that some kernel or the profiler can use. */
-const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'];
+const WANTED_FEATURES = ['shader-f16', 'subgroups', SUBGROUP_MATRIX, 'timestamp-query'];
 
 const META: DeviceInfo = {
   name: 'meta',
@@ -51,6 +54,7 @@ const META: DeviceInfo = {
   isSoftware: false,
   features: [],
   limits: { ...BASELINE_LIMITS, maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity },
+  matrixSubgroup: 0,
 };
 
 /** A WebGPU device, or the meta device: makes tensors, runs kernels, accounts for memory. */
@@ -72,6 +76,8 @@ export class Device {
     this.capabilities = {
       isSoftware: info.isSoftware,
       maxWorkgroupsPerDimension: info.limits.maxComputeWorkgroupsPerDimension,
+      subgroups: info.features.includes('subgroups'),
+      matrixSubgroup: info.matrixSubgroup,
     };
     this.#executor = gpu ? new GpuExecutor(gpu, this.#stats) : new MetaExecutor(this.#stats);
     this.#pool = new BufferPool(
@@ -98,7 +104,9 @@ export class Device {
       requiredFeatures: features as GPUFeatureName[],
     });
     const { name, vendor, architecture, isSoftware } = summary;
-    return new Device({ name, vendor, architecture, isSoftware, features, limits: limitsOf(gpu) }, gpu);
+    const matrixSubgroup = features.includes(SUBGROUP_MATRIX) ? matrixSubgroupOf(gpuAdapter.info) : 0;
+    const limits = limitsOf(gpu);
+    return new Device({ name, vendor, architecture, isSoftware, features, limits, matrixSubgroup }, gpu);
   }
 
   /**
@@ -316,6 +324,24 @@ function limitsOf({ limits }: GPUAdapter | GPUDevice): Record<string, number> {
     if (typeof value === 'number') values[name] = value;
   }
   return values;
+}
+
+/** One of the products that subgroups can compute: `M × K` times `K × N`. Not in WebGPU's types yet. */
+interface MatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
+
+/** The largest subgroup of an adapter whose subgroups multiply f32 matrices of 8 × 8, else 0. */
+function matrixSubgroupOf(info: GPUAdapterInfo & { subgroupMatrixConfigs?: Iterable<MatrixConfig> }): number {
+  const fits = [...(info.subgroupMatrixConfigs ?? [])].some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f32' && resultComponentType === 'f32' && M === 8 && N === 8 && K === 8,
+  );
+  return fits ? (info.subgroupMaxSize ?? 0) : 0;
 }
 
 function dtypeOf(data: ArrayLike<number>): DType {
