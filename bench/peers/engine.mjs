@@ -12,8 +12,8 @@
  * @typedef {object} Engine
  * @property {(values: Values) => T} constant a weight: it reaches the device once, when the case is compiled
  * @property {(x: T) => readonly number[]} shapeOf
- * @property {(a: T, b: T, options?: { transposeA?: boolean, transposeB?: boolean }) => T} matmul of the last two axes;
- *   leading axes are equal, or absent in b
+ * @property {(a: T, b: T, options?: { transposeA?: boolean, transposeB?: boolean, bias?: T }) => T} matmul of the last two
+ *   axes; leading axes are equal, or absent in b; bias [n]
  * @property {(a: T, b: T | number) => T} add broadcasts, as do the next three
  * @property {(a: T, b: T | number) => T} sub
  * @property {(a: T, b: T | number) => T} mul
@@ -26,10 +26,11 @@
  * @property {(x: T, eps: number) => T} layerNorm over the last axis, without weights
  * @property {(x: T) => T} softmax over the last axis
  * @property {(q: T, k: T, v: T, heads: number) => T} attention q [b,n,c], k and v [b,m,c]
- * @property {(x: T, weight: T, options: { stride?: number, padding?: number, groups?: number }) => T} conv2d
- *   x [b,h,w,ci], weight [kh,kw,ci/groups,co]
- * @property {(x: T, weight: T, options: { stride: number, padding: number }) => T} convTranspose2d
- *   x [b,h,w,ci], weight [kh,kw,ci,co]
+ * @property {(x: T, weight: T, options: { stride?: number, padding?: number, groups?: number, bias?: T }) => T} conv2d
+ *   x [b,h,w,ci], weight [kh,kw,ci/groups,co], bias [co]; groups are 1, ci, or ci/2 with co = ci/2
+ * @property {(x: T, weight: T, options: { stride: number, padding: number, bias?: T }) => T} convTranspose2d
+ *   x [b,h,w,ci], weight [kh,kw,ci,co], bias [co]
+ * @property {(x: T) => T} padEdge x [b,h,w,c]: one more row and column on every side, each a copy of the outermost
  * @property {(xs: readonly T[], axis: number) => T} concat
  * @property {(x: T, shape: readonly number[]) => T} reshape
  * @property {(x: T, order: readonly number[]) => T} transpose
