@@ -39,3 +39,4 @@ export * from './softmax/plan.js';
 export * from './quantize/plan.js';
 export * from './timestep/plan.js';
 export type { Activation } from './shared/activation.js';
+export type { TeamForce } from './shared/team.js';

@@ -1,4 +1,5 @@
 /** What the tests of every op share: a device, golden data, references in float64, error measures. */
+import type { TeamForce } from '@paella/kernels';
 import { expect, type TestContext } from 'vitest';
 import { readFixture } from '../../../test/fixtures.js';
 import { Device } from '../src/device/device.js';
@@ -12,6 +13,11 @@ let device: Promise<Device> | undefined;
 export function testDevice(): Promise<Device> {
   device ??= Device.create();
   return device;
+}
+
+/** Every way to compute the rows of a normalisation, a softmax or a sum that `on` has; undefined is the planner's. */
+export function teamForces(on: Device): (TeamForce | undefined)[] {
+  return [undefined, 'naive', 'team', ...(on.capabilities.subgroups ? (['subgroups'] as const) : [])];
 }
 
 /** Numbers on the host, with their shape, row-major. */

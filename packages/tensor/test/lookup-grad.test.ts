@@ -1,8 +1,18 @@
+import type { TeamForce } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Rng, type Tensor, ops, scope } from '../src/index.js';
 import { streamWords } from '../src/random/threefry.js';
 import { gradcheck } from './gradcheck.js';
-import { expectClose, expectError, golden, noise, relativeError, testDevice, upload } from './helpers.js';
+import {
+  expectClose,
+  expectError,
+  golden,
+  noise,
+  relativeError,
+  teamForces,
+  testDevice,
+  upload,
+} from './helpers.js';
 
 const device = await testDevice();
 const cases = await golden('ops');
@@ -119,7 +129,7 @@ describe('cross-entropy', () => {
     async ({ count, c, classes, chunk }) => {
       await scope(async () => {
         const labels = target(count, classes);
-        const run = async (fused: boolean, force?: 'naive' | 'team') => {
+        const run = async (fused: boolean, force?: TeamForce) => {
           const h = upload(device, noise([count, c], 1));
           const weight = upload(device, noise([c, classes], 2, 2));
           const rowWeights = upload(device, noise([count], 5));
@@ -137,7 +147,7 @@ describe('cross-entropy', () => {
           return Promise.all([loss, rows, rowWeights.grad!, h.grad!, weight.grad!].map((one) => one.data()));
         };
         const apart = await run(false);
-        for (const force of [undefined, 'naive', 'team'] as const) {
+        for (const force of teamForces(device)) {
           const fused = await run(true, force);
           fused.forEach((values, i) => {
             if (classes > 1 || i < 3) expect(relativeError(values, apart[i])).toBeLessThan(3e-6);

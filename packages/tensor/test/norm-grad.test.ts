@@ -1,3 +1,4 @@
+import type { TeamForce } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { type Tensor, nn, ops, scope } from '../src/index.js';
 import { gradcheck } from './gradcheck.js';
@@ -10,6 +11,7 @@ import {
   noise,
   permuted,
   relativeError,
+  teamForces,
   testDevice,
   upload,
 } from './helpers.js';
@@ -121,7 +123,7 @@ describe('gradients of norms', () => {
 
   it('come from kernels that agree with their twins', async () => {
     await scope(async () => {
-      const run = async (force?: 'naive' | 'team'): Promise<Float32Array[]> => {
+      const run = async (force?: TeamForce): Promise<Float32Array[]> => {
         const x = leaf(noise([2, 33, 20], 1));
         const weights = [noise([20], 2), noise([20], 3), noise([20], 4), noise([20], 5)].map(leaf);
         const [a, b, c, d] = weights;
@@ -132,7 +134,7 @@ describe('gradients of norms', () => {
         return Promise.all([x, ...weights].map(async (one) => (await one.grad!.data()) as Float32Array));
       };
       const naive = await run('naive');
-      for (const force of [undefined, 'team'] as const) {
+      for (const force of teamForces(device)) {
         const fast = await run(force);
         fast.forEach((gradient, i) => expect(relativeError(gradient, naive[i])).toBeLessThan(2e-6));
       }

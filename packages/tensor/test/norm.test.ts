@@ -1,3 +1,4 @@
+import type { TeamForce } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import {
   batchNorm,
@@ -16,11 +17,10 @@ import {
   golden,
   noise,
   permuted,
+  teamForces,
   testDevice,
   upload,
 } from './helpers.js';
-
-const FORCES = [undefined, 'naive', 'team'] as const;
 
 /** Samples × positions × channels: odd and even, one position, one channel, several chunks. */
 const SHAPES: [number, number, number][] = [
@@ -53,8 +53,8 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 const variance = (values: number[]) => mean(values.map((value) => (value - mean(values)) ** 2));
 
 /** Runs one op in every variant against one reference. */
-async function check(want: Values, run: (force: (typeof FORCES)[number]) => Tensor): Promise<void> {
-  for (const force of FORCES) {
+async function check(want: Values, run: (force?: TeamForce) => Tensor): Promise<void> {
+  for (const force of teamForces(await testDevice())) {
     using out = run(force);
     await expectClose(out, want, { tolerance: 1e-5 });
   }
@@ -226,7 +226,7 @@ describe('norms', () => {
     );
     using instance = instanceNorm(plain);
     const want = { shape: values.shape, data: (await instance.data()) as Float32Array };
-    for (const force of FORCES) {
+    for (const force of teamForces(device)) {
       using out = instanceNorm(x, { force });
       // The mean itself is rounded to 2⁻¹¹.
       await expectClose(out, want, { tolerance: 1e-3 });

@@ -8,6 +8,7 @@ import {
   expectError,
   noise,
   relativeError,
+  teamForces,
   testDevice,
   upload,
 } from './helpers.js';
@@ -48,7 +49,7 @@ describe('reduce', () => {
         fc.array(fc.constantFrom(1, 2, 3, 4, 5, 8, 17), { minLength: 1, maxLength: 4 }),
         fc.nat(15),
         fc.boolean(),
-        fc.constantFrom(undefined, 'naive' as const, 'team' as const),
+        fc.constantFrom(...teamForces(device)),
         async (shape, mask, keepdim, force) => {
           const axes = shape.map((_, i) => i).filter((i) => mask & (1 << i));
           const values = noise(shape, sizeOf(shape) + mask, 2);
@@ -84,7 +85,7 @@ describe('reduce', () => {
     using x = upload(device, values);
     for (const op of OPS) {
       const want = { ...reference(op, values, axes), shape: shape.filter((_, i) => !axes.includes(i)) };
-      for (const force of [undefined, 'naive', 'team'] as const) {
+      for (const force of teamForces(device)) {
         using out = reduce(op, x, axes, { force });
         await expectClose(out, want, { tolerance: 1e-4 });
       }

@@ -2,7 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sizeOf } from '../src/dtype.js';
 import { logSoftmax, softmax } from '../src/ops/softmax.js';
-import { type Values, expectClose, expectError, golden, noise, testDevice, upload } from './helpers.js';
+import {
+  type Values,
+  expectClose,
+  expectError,
+  golden,
+  noise,
+  teamForces,
+  testDevice,
+  upload,
+} from './helpers.js';
 
 function reference({ shape, data }: Values, axis: number, log: boolean): Values {
   const inner = sizeOf(shape.slice(axis + 1));
@@ -26,7 +35,7 @@ describe('softmax', () => {
     const device = await testDevice();
     const file = await golden('ops');
     using x = upload(device, file.get(`${name}/input`));
-    for (const force of [undefined, 'naive', 'team'] as const) {
+    for (const force of teamForces(device)) {
       using out = op(x, -1, { force });
       await expectClose(out, file.get(`${name}/output`), { context });
     }
@@ -40,7 +49,7 @@ describe('softmax', () => {
         fc.nat(2),
         fc.constantFrom(1, 80),
         fc.boolean(),
-        fc.constantFrom(undefined, 'naive' as const, 'team' as const),
+        fc.constantFrom(...teamForces(device)),
         async (shape, anyAxis, scale, log, force) => {
           const axis = anyAxis % shape.length;
           const values = noise(shape, sizeOf(shape) + anyAxis, scale);

@@ -1,24 +1,22 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, launch, linearGrid } from '../kernel.js';
 import { LANES, inLanes, lanesFor } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
-import team from '../shared/team.wgsl';
+import { type TeamForce, defineTeam, teamOf } from '../shared/team.js';
 import source from './cross_entropy.wgsl';
 
 const kernels = {
-  scalar: defineKernel(
+  scalar: defineTeam(
     'cross_entropy',
     linear,
     LANES.scalar,
-    team,
     source,
     'fn number_at(start: u32, i: u32) -> f32 { return x[start + i]; }',
     'fn one_hot(i: u32, label: u32) -> f32 { return select(0.0, 1.0, i == label); }',
   ),
-  rows: defineKernel(
+  rows: defineTeam(
     'cross_entropy_rows',
     linear,
     LANES.rows,
-    team,
     source,
     'fn number_at(start: u32, i: u32) -> f32 { return x[start + i / 4u][i % 4u]; }',
     `fn one_hot(i: u32, label: u32) -> vec4f {
@@ -31,8 +29,7 @@ const WG = 64;
 
 export interface CrossEntropyPlanOptions {
   smoothing: number;
-  /** Overrides the planner's choice, for tests and benchmarks: no vec4s, or a workgroup a row. */
-  force?: 'naive' | 'team';
+  force?: TeamForce;
 }
 
 /**
@@ -47,8 +44,8 @@ export function planCrossEntropy(
 ): Launch {
   const lanes = force !== 'naive' && lanesFor(classes, 1) === 'rows' ? 'rows' : 'scalar';
   const { length } = inLanes(lanes, classes, 1);
-  const TEAM = force === 'team' || (!force && !caps.isSoftware && classes >= 128) ? WG : 1;
-  return launch(kernels[lanes], {
+  const { kernel, TEAM } = teamOf(kernels[lanes], WG, classes >= 128, force, caps);
+  return launch(kernel, {
     constants: { WG, TEAM },
     params: { rows, length, classes, smoothing, gradient: Number(gradient) },
     workgroups: linearGrid(rows * TEAM, WG, caps),

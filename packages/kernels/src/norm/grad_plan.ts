@@ -1,30 +1,24 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, launch, linearGrid } from '../kernel.js';
 import type { Chunks } from '../reduce/plan.js';
-import { LANES } from '../shared/lanes.js';
-import linear from '../shared/linear.wgsl';
-import team from '../shared/team.wgsl';
+import { teamOf } from '../shared/team.js';
 import dotsSource from './channel_dots.wgsl';
 import mixSource from './mix.wgsl';
 import {
   type NormPlanOptions,
-  type Pair,
   type RowNormOptions,
   type SampleShape,
   WG,
-  oneOf,
   pair,
   pick,
+  teamPair,
   weightKind,
 } from './plan.js';
 import responseSource from './response_grad.wgsl';
 import rowNormSource from './row_norm_grad.wgsl';
 
-const rowNorm: Pair = {
-  vec4: defineKernel('row_norm_grad', linear, LANES.rows, oneOf.vec4, team, rowNormSource),
-  scalar: defineKernel('row_norm_grad_scalar', linear, LANES.scalar, oneOf.scalar, team, rowNormSource),
-};
+const rowNorm = teamPair('row_norm_grad', rowNormSource);
 const dots = pair('channel_dots', dotsSource);
-const response = pair('response_grad', team, responseSource);
+const response = teamPair('response_grad', responseSource);
 const mix = pair('mix', mixSource);
 
 /** Operands: x, weight or null, dy, dx, product or null (dy · normalised x, if `product`). */
@@ -35,8 +29,8 @@ export function planRowNormGrad(
   caps: Capabilities,
 ): Launch {
   const { center, eps, weights, product, force } = options;
-  const { kernel, lanes } = pick(rowNorm, channels, options);
-  const TEAM = force === 'team' || (!force && !caps.isSoftware && channels >= 128) ? WG : 1;
+  const { kernel: team, lanes } = pick(rowNorm, channels, options);
+  const { kernel, TEAM } = teamOf(team, WG, channels >= 128, force, caps);
   return launch(kernel, {
     constants: { WG, TEAM },
     params: {
@@ -78,8 +72,8 @@ export function planResponseGrad(
   options: NormPlanOptions & { eps: number },
   caps: Capabilities,
 ): Launch {
-  const { kernel, lanes } = pick(response, channels, options);
-  const TEAM = options.force === 'team' || (!options.force && !caps.isSoftware) ? WG : 1;
+  const { kernel: team, lanes } = pick(response, channels, options);
+  const { kernel, TEAM } = teamOf(team, WG, true, options.force, caps);
   return launch(kernel, {
     constants: { WG, TEAM },
     params: { samples, chunks, channels: channels / lanes, mean: 1 / channels, eps: options.eps },

@@ -2,7 +2,7 @@ import { type Capabilities, type Kernel, type Launch, defineKernel, launch, line
 import type { Chunks } from '../reduce/plan.js';
 import { LANES } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
-import team from '../shared/team.wgsl';
+import { type TeamForce, type TeamKernel, defineTeam, teamOf } from '../shared/team.js';
 import batchNormSource from './batch_norm.wgsl';
 import modulateSource from './modulate.wgsl';
 import mergeSource from './moments_merge.wgsl';
@@ -11,9 +11,9 @@ import responseSource from './response_scale.wgsl';
 import rowNormSource from './row_norm.wgsl';
 
 /** A kernel over channels, for channels divisible by 4 and for any. */
-export interface Pair {
-  vec4: Kernel;
-  scalar: Kernel;
+export interface Pair<K = Kernel> {
+  vec4: K;
+  scalar: K;
 }
 
 export const pair = (name: string, ...parts: string[]): Pair => ({
@@ -22,25 +22,28 @@ export const pair = (name: string, ...parts: string[]): Pair => ({
 });
 
 /** A single weight lies in the first lane. */
-export const oneOf = {
+const oneOf = {
   vec4: 'fn one_of(v: vec4f) -> f32 { return v.x; }',
   scalar: 'fn one_of(v: f32) -> f32 { return v; }',
 };
-const rowNorm: Pair = {
-  vec4: defineKernel('row_norm', linear, LANES.rows, oneOf.vec4, team, rowNormSource),
-  scalar: defineKernel('row_norm_scalar', linear, LANES.scalar, oneOf.scalar, team, rowNormSource),
-};
+
+/** A kernel over rows that a workgroup may share. */
+export const teamPair = (name: string, ...parts: string[]): Pair<TeamKernel> => ({
+  vec4: defineTeam(name, linear, LANES.rows, oneOf.vec4, ...parts),
+  scalar: defineTeam(`${name}_scalar`, linear, LANES.scalar, oneOf.scalar, ...parts),
+});
+
+const rowNorm = teamPair('row_norm', rowNormSource);
 const batchNorm = pair('batch_norm', batchNormSource);
 const modulate = pair('modulate', modulateSource);
-const response = pair('response_scale', team, responseSource);
+const response = teamPair('response_scale', responseSource);
 const moments = pair('moments', momentsSource);
 const merge = pair('moments_merge', mergeSource);
 
 export const WG = 64;
 
 export interface NormPlanOptions {
-  /** Overrides the planner's choice, for tests and benchmarks: no vec4s, or a workgroup a row. */
-  force?: 'naive' | 'team';
+  force?: TeamForce;
 }
 
 /** Positions of each sample, each with all channels. */
@@ -50,7 +53,7 @@ export interface SampleShape {
   channels: number;
 }
 
-export function pick({ vec4, scalar }: Pair, channels: number, { force }: NormPlanOptions) {
+export function pick<K>({ vec4, scalar }: Pair<K>, channels: number, { force }: NormPlanOptions) {
   return channels % 4 === 0 && force !== 'naive' ? { kernel: vec4, lanes: 4 } : { kernel: scalar, lanes: 1 };
 }
 
@@ -75,8 +78,8 @@ export function planRowNorm(
   caps: Capabilities,
 ): Launch {
   const { center, eps, weights, biases, force } = options;
-  const { kernel, lanes } = pick(rowNorm, channels, options);
-  const TEAM = force === 'team' || (!force && !caps.isSoftware && channels >= 128) ? WG : 1;
+  const { kernel: team, lanes } = pick(rowNorm, channels, options);
+  const { kernel, TEAM } = teamOf(team, WG, channels >= 128, force, caps);
   return launch(kernel, {
     constants: {
       WG,
@@ -146,8 +149,8 @@ export function planResponseScale(
   options: NormPlanOptions & { eps: number },
   caps: Capabilities,
 ): Launch {
-  const { kernel, lanes } = pick(response, channels, options);
-  const TEAM = options.force === 'team' || (!options.force && !caps.isSoftware) ? WG : 1;
+  const { kernel: team, lanes } = pick(response, channels, options);
+  const { kernel, TEAM } = teamOf(team, WG, true, options.force, caps);
   return launch(kernel, {
     constants: { WG, TEAM },
     params: { samples, chunks, channels: channels / lanes, mean: 1 / channels, eps: options.eps },

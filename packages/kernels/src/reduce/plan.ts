@@ -1,14 +1,14 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import { LANES, inLanes, lanesFor } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
-import team from '../shared/team.wgsl';
+import { type TeamForce, defineTeam, teamOf } from '../shared/team.js';
 import argmaxSource from './argmax.wgsl';
 import reduceSource from './reduce.wgsl';
 
 const kernels = {
-  scalar: defineKernel('reduce', linear, LANES.scalar, team, reduceSource),
-  rows: defineKernel('reduce_rows', linear, LANES.rows, team, reduceSource),
-  columns: defineKernel('reduce_columns', linear, LANES.columns, team, reduceSource),
+  scalar: defineTeam('reduce', linear, LANES.scalar, reduceSource),
+  rows: defineTeam('reduce_rows', linear, LANES.rows, reduceSource),
+  columns: defineTeam('reduce_columns', linear, LANES.columns, reduceSource),
 };
 const argmax = defineKernel('argmax', linear, argmaxSource);
 
@@ -26,8 +26,8 @@ export type ReduceOp = 'sum' | 'mean' | 'max' | 'min';
 export interface ReducePlanOptions {
   /** Squares every element before the first pass. */
   square?: boolean;
-  /** Overrides the planner's choice, for tests and benchmarks: no vec4s and one pass, or a workgroup a row. */
-  force?: 'naive' | 'team';
+  /** `naive` is also in one pass. */
+  force?: TeamForce;
 }
 
 /** One launch (operands: x, out) and the number of elements it writes. */
@@ -95,11 +95,10 @@ function planPass(
   const lanes = force === 'naive' ? 'scalar' : lanesFor(shape.length, shape.inner);
   const { length, inner } = inLanes(lanes, shape.length, shape.inner);
   // Rows that lie one after the other are read side by side by a workgroup; on a CPU that gains nothing.
-  const shared =
-    force === 'team' || (!force && !caps.isSoftware && shape.inner === 1 && chunks.length >= 256);
-  const TEAM = shared ? WG : 1;
+  const pays = shape.inner === 1 && chunks.length >= 256;
+  const { kernel, TEAM } = teamOf(kernels[lanes], WG, pays, force, caps);
   const size = outer * shape.length * shape.inner;
-  return launch(kernels[lanes], {
+  return launch(kernel, {
     constants: { WG, TEAM, MAX: op === 'max' || op === 'min', SQUARE: square },
     params: {
       outer,

@@ -1,22 +1,21 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, launch, linearGrid } from '../kernel.js';
 import type { ReduceShape } from '../reduce/plan.js';
 import { LANES, inLanes, lanesFor } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
-import team from '../shared/team.wgsl';
+import { type TeamForce, defineTeam, teamOf } from '../shared/team.js';
 import source from './softmax.wgsl';
 
 const kernels = {
-  scalar: defineKernel('softmax', linear, LANES.scalar, team, source),
-  rows: defineKernel('softmax_rows', linear, LANES.rows, team, source),
-  columns: defineKernel('softmax_columns', linear, LANES.columns, team, source),
+  scalar: defineTeam('softmax', linear, LANES.scalar, source),
+  rows: defineTeam('softmax_rows', linear, LANES.rows, source),
+  columns: defineTeam('softmax_columns', linear, LANES.columns, source),
 };
 
 const WG = 64;
 
 export interface SoftmaxPlanOptions {
   log?: boolean;
-  /** Overrides the planner's choice, for tests and benchmarks: no vec4s, or a workgroup a row. */
-  force?: 'naive' | 'team';
+  force?: TeamForce;
 }
 
 /** Operands: x, out. The middle dimension sums to 1. */
@@ -25,10 +24,10 @@ export function planSoftmax(shape: ReduceShape, options: SoftmaxPlanOptions, cap
   const { outer } = shape;
   const lanes = force === 'naive' ? 'scalar' : lanesFor(shape.length, shape.inner);
   const { length, inner } = inLanes(lanes, shape.length, shape.inner);
-  const shared = force === 'team' || (!force && !caps.isSoftware && shape.inner === 1 && shape.length >= 128);
-  const TEAM = shared ? WG : 1;
+  const pays = shape.inner === 1 && shape.length >= 128;
+  const { kernel, TEAM } = teamOf(kernels[lanes], WG, pays, force, caps);
   const size = outer * shape.length * shape.inner;
-  return launch(kernels[lanes], {
+  return launch(kernel, {
     constants: { WG, TEAM, LOG: log },
     params: { outer, length, inner },
     workgroups: linearGrid(outer * inner * TEAM, WG, caps),
