@@ -1,0 +1,129 @@
+/**
+ * onnxruntime on its WebGPU provider. It brings a Dawn of its own, which runs beside this engine's in one process, on
+ * the same Vulkan driver. Graphs are optimised as far as it can; inputs and outputs stay on the device.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildModel, describe, identityModel } from './onnx/graph.mjs';
+
+/** @typedef {import('onnxruntime-node').Tensor} Tensor */
+/** @typedef {import('./engine.mjs').Values} Values */
+
+/** What the two software drivers name their threads, which is how they can be told apart from outside. */
+const DRIVERS = [
+  { name: /llvmpipe/i, threads: /^llvmpipe-/, manifest: systemLavapipe },
+  { name: /swiftshader/i, threads: /^Thread</, manifest: loadedSwiftShader },
+];
+
+/**
+ * @param {string} adapterName of this engine's device, which must be open
+ * @returns {Promise<import('./engine.mjs').Peer>}
+ * @throws if the package is not installed, or computes on another adapter
+ */
+export async function open(adapterName) {
+  const { default: ort } = await import('onnxruntime-node');
+  const driver = DRIVERS.find(({ name }) => name.test(adapterName));
+  const before = driverThreads();
+  const manifest = driver?.manifest();
+  if (driver && !manifest) throw new Error(`found no Vulkan manifest for ${adapterName}`);
+  // The loader reads them when an instance is made; this engine's exists already.
+  if (manifest) Object.assign(process.env, { VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest });
+
+  /** @param {Uint8Array} model @param {'gpu-buffer' | 'cpu'} location of the outputs */
+  const session = (model, location) =>
+    ort.InferenceSession.create(model, {
+      executionProviders: [{ name: 'webgpu' }],
+      graphOptimizationLevel: 'all',
+      preferredOutputLocation: location,
+      logSeverityLevel: 3,
+      // A graph of which a part would run on the processor is refused.
+      extra: { 'session.disable_cpu_ep_fallback': '1' },
+    });
+  /** @param {Values} values */
+  const hostTensor = ({ shape, data }) =>
+    data instanceof Float32Array
+      ? new ort.Tensor('float32', data, shape)
+      : new ort.Tensor('int32', Int32Array.from(data), shape);
+
+  /** @param {readonly Tensor[]} tensors */
+  const feeds = (tensors) => Object.fromEntries(tensors.map((tensor, i) => [`in${i}`, tensor]));
+
+  const nothing = { shape: [1], data: new Float32Array(1) };
+  const barrier = await session(identityModel([describe(nothing)]), 'cpu');
+  const fed = feeds([hostTensor(nothing)]);
+  /** The queue runs in order: a result that is on the host now comes after all that was run before. */
+  const finish = async () => void (await barrier.run(fed));
+  await finish();
+  const others = DRIVERS.filter((one) => one !== driver && driverThreads()(one) > before(one));
+  if (others.length > 0 || (driver && driverThreads()(driver) === 0)) {
+    throw new Error(`onnxruntime does not compute on ${adapterName}`);
+  }
+
+  return {
+    name: 'onnxruntime',
+    version: ort.env.versions.node ?? '',
+    device: adapterName,
+    async compile(build, inputs) {
+      const described = inputs.map(describe);
+      const model = buildModel(build, described);
+      const compute = await session(model.bytes, 'gpu-buffer');
+      const upload = await session(identityModel(described), 'gpu-buffer');
+      const download = await session(identityModel([model.out]), 'cpu');
+      const uploaded = Object.values(await upload.run(feeds(inputs.map(hostTensor))));
+      const given = feeds(uploaded);
+      /** @type {Tensor | undefined} */
+      let last;
+      return {
+        async run() {
+          last?.dispose();
+          last = (await compute.run(given)).out0;
+        },
+        finish,
+        async read() {
+          if (!last) throw new Error('nothing was run');
+          const { data } = (await download.run(feeds([last]))).out0;
+          return Float32Array.from(/** @type {ArrayLike<number>} */ (data), Number);
+        },
+        close() {
+          for (const tensor of [...(last ? [last] : []), ...uploaded]) tensor.dispose();
+          for (const one of [compute, upload, download]) void one.release();
+        },
+      };
+    },
+    close: () => barrier.release(),
+  };
+}
+
+/** Counts a driver's threads in this process, as they are now; 0 where the system does not tell. */
+function driverThreads() {
+  const folder = '/proc/self/task';
+  const names = existsSync(folder)
+    ? readdirSync(folder).map((id) => threadName(join(folder, id, 'comm')))
+    : [];
+  return (/** @type {{ threads: RegExp }} */ { threads }) =>
+    names.filter((name) => threads.test(name)).length;
+}
+
+/** A thread may have ended since it was listed. @param {string} path */
+function threadName(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function systemLavapipe() {
+  for (const folder of ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d']) {
+    const file = existsSync(folder) && readdirSync(folder).find((name) => /^lvp_icd.*\.json$/.test(name));
+    if (file) return join(folder, file);
+  }
+  return undefined;
+}
+
+/** The manifest lies beside the library that this process has loaded. */
+function loadedSwiftShader() {
+  const maps = readFileSync('/proc/self/maps', 'utf8');
+  const library = maps.match(/\S*libvk_swiftshader\.so$/m);
+  return library ? join(dirname(library[0]), 'vk_swiftshader_icd.json') : undefined;
+}
