@@ -7,34 +7,6 @@
 
 override WG: u32 = 64;
 
-struct Params {
-  m: u32,
-  k4: u32,
-  n4: u32,
-  // Of a row of b.
-  b_row: u32,
-  // In vec4s from one batch entry to the next; 0 where an operand is shared by all.
-  a_stride: u32,
-  b_stride: u32,
-  // What follows the product: 1 adds the bias, 2 the residual, and the rest counts activations in fours. It is no
-  // pipeline constant: one pipeline for all epilogues compiles once, and the branches are uniform.
-  epilogue: u32,
-}
-
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
-
-fn store(batch: u32, row: u32, column: u32, sum: vec4f) {
-  let index = (batch * params.m + row) * params.n4 + column;
-  var y = sum;
-  if (params.epilogue & 1u) != 0u { y += bias[column]; }
-  y = activate(params.epilogue >> 2u, y);
-  if (params.epilogue & 2u) != 0u { y += residual[index]; }
-  out[index] = y;
-}
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,

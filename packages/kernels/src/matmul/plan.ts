@@ -1,29 +1,51 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
 import { ACTIVATIONS, type Activation } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import blockNN from '../shared/block_nn.wgsl';
 import blockNT from '../shared/block_nt.wgsl';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import subgroups from '../shared/subgroups.wgsl';
+import tile16 from '../shared/tile16.wgsl';
 import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
+import {
+  type GpuMatmulOptions,
+  type GpuMatmulVariant,
+  gpuChunk,
+  gpuMatmulVariants,
+  planMatmulSum,
+  planSharedMatmul,
+} from './gpu_plan.js';
+import epilogueSource from './epilogue.wgsl';
 import naiveSource from './matmul_naive.wgsl';
+import subgroupSource from './matmul_subgroup.wgsl';
 import tileSource from './matmul.wgsl';
 import tnSource from './matmul_tn.wgsl';
+import tnSubgroupSource from './matmul_tn_subgroup.wgsl';
 
-const shared = [linear, activation];
+const weights = { f32: weightF32, f16: weightF16 };
+const blocks = { nn: blockNN, nt: blockNT };
+
+function defineTiles(order: 'nn' | 'nt', weight: 'f32' | 'f16') {
+  const shared = [linear, activation, epilogueSource, weights[weight], rank4, blocks[order]];
+  const name = `matmul_${order}_${weight}`;
+  return {
+    tile: defineKernel(name, ...shared, tile8, tileSource),
+    subgroup: defineKernel(`${name}_subgroup`, subgroups, ...shared, subgroupTile, tile16, subgroupSource),
+  };
+}
+
 const tiles = {
-  nn: {
-    f32: defineKernel('matmul', ...shared, weightF32, rank4, blockNN, tile8, tileSource),
-    f16: defineKernel('matmul_f16', ...shared, weightF16, rank4, blockNN, tile8, tileSource),
-  },
-  nt: {
-    f32: defineKernel('matmul_nt', ...shared, weightF32, rank4, blockNT, tile8, tileSource),
-    f16: defineKernel('matmul_nt_f16', ...shared, weightF16, rank4, blockNT, tile8, tileSource),
-  },
+  nn: { f32: defineTiles('nn', 'f32'), f16: defineTiles('nn', 'f16') },
+  nt: { f32: defineTiles('nt', 'f32'), f16: defineTiles('nt', 'f16') },
 };
-const tn = defineKernel('matmul_tn', linear, tnSource);
+const tn = {
+  tile: defineKernel('matmul_tn', linear, tnSource),
+  subgroup: defineKernel('matmul_tn_subgroup', subgroups, linear, rank4, subgroupTile, tnSubgroupSource),
+};
 const naive = defineKernel('matmul_naive', linear, activation, naiveSource);
 
 export interface MatmulShape {
@@ -36,6 +58,12 @@ export interface MatmulShape {
   sharedB?: boolean;
 }
 
+/**
+ * `subgroup` and `tile` are for software adapters, with subgroups of one size and without; `tile` also for what GPUs' own
+ * variants do not fit.
+ */
+export type MatmulVariant = 'naive' | 'tile' | 'subgroup' | GpuMatmulVariant;
+
 export interface MatmulOptions {
   bias?: boolean;
   residual?: boolean;
@@ -43,7 +71,36 @@ export interface MatmulOptions {
   /** How b is stored; f16 needs k and n divisible by 4. */
   weight?: 'f32' | 'f16';
   /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: 'tile' | 'naive';
+  force?: MatmulVariant;
+}
+
+export interface MatmulPlan {
+  launch: Launch;
+  /**
+   * Where the contraction is cut: `launch` has no bias and no residual and writes `chunks` times `[batch,m,n]`, which
+   * `sum` (operands: what it wrote, bias or null, residual or null, out) adds.
+   */
+  split?: { chunks: number; sum: Launch };
+}
+
+const NAIVE: readonly MatmulVariant[] = ['naive'];
+const TILE: readonly MatmulVariant[] = ['tile'];
+const SUBGROUP: readonly MatmulVariant[] = ['subgroup', 'tile'];
+
+/** What software adapters choose from. */
+function softwareVariants({ subgroupSize }: Capabilities): readonly MatmulVariant[] {
+  return subgroupSize === 4 || (subgroupSize > 0 && subgroupSize % 8 === 0) ? SUBGROUP : TILE;
+}
+
+/** What a product may be computed by here, the planner's guess first. */
+function variantsOf(
+  shape: MatmulShape,
+  options: GpuMatmulOptions,
+  caps: Capabilities,
+): readonly MatmulVariant[] {
+  const { m, k, n } = shape;
+  if (k % 4 !== 0 || n % 4 !== 0 || m * n === 0) return NAIVE;
+  return caps.isSoftware ? softwareVariants(caps) : [...gpuMatmulVariants(shape, options, caps), 'tile'];
 }
 
 /** Operands: a [m,k], b [k,n] or with `transposeB` [n,k], bias or null, residual or null, out [m,n]. */
@@ -51,39 +108,76 @@ export function planMatmul(
   shape: MatmulShape,
   options: MatmulOptions & { transposeB?: boolean },
   caps: Capabilities,
-): Launch {
+): MatmulPlan {
   const { batch, m, k, n } = shape;
   const { bias = false, residual = false, activation: kind = 'none', weight = 'f32' } = options;
   const { transposeB = false } = options;
-  const variant = options.force ?? (k % 4 === 0 && n % 4 === 0 && m * n > 0 ? 'tile' : 'naive');
-  const lanes = variant === 'tile' ? 4 : 1;
-  const workgroup = 64;
-  const invocations = variant === 'tile' ? (Math.ceil(m / 8) * n) / 4 : m * n;
-  const [x, y] = linearGrid(invocations, workgroup, caps);
   const epilogue = Number(bias) + 2 * Number(residual) + 4 * ACTIVATIONS[kind];
+  const stored = { transposeB, weight, epilogue };
+  const variant =
+    options.force ??
+    choose(
+      caps,
+      `matmul ${transposeB ? 'nt' : 'nn'} ${weight}`,
+      [batch, m, k, n],
+      variantsOf(shape, stored, caps),
+    );
+  if (variant === 'split') {
+    const chunk = gpuChunk(shape);
+    const chunks = Math.ceil(k / chunk);
+    const product = planSharedMatmul(shape, { ...stored, chunk });
+    if (chunks < 2) return { launch: product };
+    return { launch: product, split: { chunks, sum: planMatmulSum(shape, chunks, epilogue, caps) } };
+  }
+  if (variant === 'shared' || variant === 'tall') {
+    return { launch: planSharedMatmul(shape, { ...stored, tall: variant === 'tall' }) };
+  }
+  const vec4s = variant !== 'naive';
+  const lanes = vec4s ? 4 : 1;
   const common = {
     a_stride: shape.sharedA ? 0 : (m * k) / lanes,
     b_stride: shape.sharedB ? 0 : (k * n) / lanes,
     epilogue,
   };
-  const weights = (shape.sharedB ? 1 : batch) * k * n;
+  const weightSize = (shape.sharedB ? 1 : batch) * k * n;
   const others = (shape.sharedA ? 1 : batch) * m * k + (residual ? 2 : 1) * batch * m * n + (bias ? n : 0);
-  return launch(variant === 'tile' ? tiles[transposeB ? 'nt' : 'nn'][weight] : naive, {
-    constants: { WG: workgroup },
-    params:
-      variant === 'tile'
+  const [x, y] = linearGrid(vec4s ? invocations(variant, m, n, caps) : m * n, WG, caps);
+  return {
+    launch: launch(vec4s ? tiles[transposeB ? 'nt' : 'nn'][weight][variant] : naive, {
+      constants: tileConstants(variant, caps),
+      params: vec4s
         ? { m, k4: k / 4, n4: n / 4, b_row: (transposeB ? k : n) / 4, ...common }
         : { m, k, n, a_strides: [k, 1], b_strides: transposeB ? [1, k] : [n, 1], ...common },
-    workgroups: [x, y, batch],
-    cost: { flops: 2 * batch * m * k * n, bytes: 4 * others + (weight === 'f16' ? 2 : 4) * weights },
-  });
+      workgroups: [x, y, batch],
+      cost: { flops: 2 * batch * m * k * n, bytes: 4 * others + (weight === 'f16' ? 2 : 4) * weightSize },
+    }),
+  };
+}
+
+const WG = 64;
+
+/** One for 8 rows × 4 columns, or a subgroup's for 16 rows × 4 columns each. */
+function invocations(variant: 'tile' | 'subgroup', m: number, n: number, { subgroupSize }: Capabilities) {
+  if (variant === 'tile') return Math.ceil(m / 8) * (n / 4);
+  return Math.ceil(m / 16) * Math.ceil(n / 4 / subgroupSize) * subgroupSize;
+}
+
+function tileConstants(variant: MatmulVariant, { subgroupSize }: Capabilities): Record<string, number> {
+  return variant === 'subgroup' ? { WG, LANES: subgroupSize } : { WG };
 }
 
 export interface MatmulTNOptions {
-  /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: 'tile' | 'naive';
+  /** Overrides the planner's choice, for tests and benchmarks; `split` is the planner's, which cuts in any case. */
+  force?: MatmulVariant;
   /** Steps of the contraction in one sum. */
   chunk?: number;
+}
+
+function variantsTN(shape: MatmulShape, caps: Capabilities): readonly MatmulVariant[] {
+  if (shape.m % 4 !== 0 || shape.n % 4 !== 0) return NAIVE;
+  return caps.isSoftware
+    ? softwareVariants(caps)
+    : [...gpuMatmulVariants(shape, { transposeA: true }, caps), 'tile'];
 }
 
 /** No sum is longer than this, for accuracy. */
@@ -100,7 +194,11 @@ export function planMatmulTN(
   caps: Capabilities,
 ): { launch: Launch; chunks: number } {
   const cost = { flops: 2 * batch * m * k * n, bytes: 4 * batch * (k * (m + n) + m * n) };
-  if ((options.force ?? (m % 4 === 0 && n % 4 === 0 ? 'tile' : 'naive')) === 'naive') {
+  const variant =
+    options.force && options.force !== 'split'
+      ? options.force
+      : choose(caps, 'matmul tn', [batch, m, k, n], variantsTN({ batch, m, k, n }, caps));
+  if (variant === 'naive') {
     const [x, y] = linearGrid(m * n, 64, caps);
     const strides = { a_stride: m * k, b_stride: k * n, a_strides: [1, m], b_strides: [n, 1] };
     const params = { m, k, n, ...strides, epilogue: 0 };
@@ -109,16 +207,25 @@ export function planMatmulTN(
       chunks: 1,
     };
   }
-  const tileCount = Math.ceil(m / 8) * (n / 4);
+  if (variant !== 'tile' && variant !== 'subgroup') {
+    const longest = Math.min(gpuChunk({ batch, m, k, n }), LONGEST_SUM);
+    const chunk = options.chunk ?? longest;
+    const product = planSharedMatmul(
+      { batch, m, k, n },
+      { transposeA: true, tall: variant === 'tall', chunk },
+    );
+    return { launch: product, chunks: Math.ceil(k / chunk) };
+  }
+  const width = invocations(variant, m, n, caps);
   const busy = caps.isSoftware ? 512 : 32768;
-  const wanted = Math.max(busy / (tileCount * batch), k / LONGEST_SUM);
+  const wanted = Math.max(busy / (width * batch), k / LONGEST_SUM);
   const pieces = Math.ceil(Math.min(wanted, k / 64));
   const chunk = options.chunk ?? Math.ceil(k / Math.max(1, pieces));
   const chunks = Math.max(1, Math.ceil(k / chunk));
-  const [x, y] = linearGrid(tileCount, 64, caps);
+  const [x, y] = linearGrid(width, WG, caps);
   return {
-    launch: launch(tn, {
-      constants: { WG: 64 },
+    launch: launch(tn[variant], {
+      constants: tileConstants(variant, caps),
       params: { m4: m / 4, n4: n / 4, k, chunk, chunks },
       workgroups: [x, y, batch * chunks],
       cost: { ...cost, bytes: cost.bytes + 4 * batch * (chunks - 1) * m * n },

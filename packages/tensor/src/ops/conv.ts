@@ -7,7 +7,6 @@ import {
   convTransposeOutputSize,
   planConv2d,
   planConvTranspose2d,
-  planMatmul,
   planSkipConv2d,
 } from '@paella/kernels';
 import { record } from '../autograd/graph.js';
@@ -16,7 +15,7 @@ import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
 import { convGradients, convTransposeGradients, skipConvGradients } from './conv-grad.js';
 import { cat } from './layout.js';
-import { linearGradients } from './matmul.js';
+import { linearGradients, multiply } from './matmul.js';
 
 export interface Conv2dOptions {
   /** `[out]` */
@@ -62,7 +61,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     const pixels = shape.batch * shape.height * shape.width;
     const matrix = { batch: 1, m: pixels, k: channels, n: outChannels };
     const matmulOptions = { bias: !!bias, weight: weightType('conv2d', weight) };
-    device.run(planMatmul(matrix, matmulOptions, device.capabilities), [x, weight, bias, null, out]);
+    multiply(matrix, matmulOptions, [x, weight, bias], out);
     return record('conv2d', out, [x, weight, bias], [x, weight], (grad, saved, needs) =>
       linearGradients(grad, saved, needs, { bias }),
     );

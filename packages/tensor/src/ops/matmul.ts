@@ -1,6 +1,7 @@
 import {
   type Activation,
   type MatmulOptions,
+  type MatmulShape,
   type MatmulTNOptions,
   planMatmul,
   planMatmulTN,
@@ -13,6 +14,24 @@ import { checkDType, checkShape, weightType } from './check.js';
 import { cast, unary } from './elementwise.js';
 
 type Forced = Pick<MatmulOptions, 'force'>;
+
+/** @internal Runs a product of the operands a, b, bias and residual: two launches where the planner cuts it. */
+export function multiply(
+  shape: MatmulShape,
+  options: MatmulOptions & { transposeB?: boolean },
+  [a, b, bias, residual]: readonly [Tensor, Tensor, (Tensor | null)?, (Tensor | null)?],
+  out: Tensor,
+): void {
+  const { device } = out;
+  const { launch, split } = planMatmul(shape, options, device.capabilities);
+  if (!split) {
+    device.run(launch, [a, b, bias ?? null, residual ?? null, out]);
+    return;
+  }
+  using parts = device.empty([shape.batch, split.chunks, shape.m, shape.n]);
+  device.run(launch, [a, b, null, null, parts]);
+  device.run(split.sum, [parts, bias ?? null, residual ?? null, out]);
+}
 
 /**
  * Matrix product over the last two dimensions. Leading dimensions must be equal, or absent from `b`, which
@@ -33,7 +52,7 @@ export function matmul(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
   checkShape(fits, 'matmul', 'expects [...,m,k] × [...,k,n]', { a, b });
   const out = a.device.empty([...lead, m, n]);
   const batch = sizeOf(lead);
-  a.device.run(planMatmul({ batch, m, k, n }, { force }, a.device.capabilities), [a, b, null, null, out]);
+  multiply({ batch, m, k, n }, { force }, [a, b], out);
   return record('matmul', out, [a, b], [a, b], (grad, [savedA, savedB], needs) => [
     needs[0] ? matmulNT(grad, savedB, { force }) : null,
     needs[1] ? matmulTN(savedA, grad, { force }) : null,
@@ -54,8 +73,7 @@ export function matmulNT(a: Tensor, b: Tensor, { force }: Forced = {}): Tensor {
   const m = shared ? sizeOf(a.shape.slice(0, -1)) : a.shape[a.rank - 2];
   const out = a.device.empty([...a.shape.slice(0, -1), n]);
   const options = { transposeB: true, weight: weightType('matmul', b), force };
-  const plan = planMatmul({ batch, m, k, n }, options, a.device.capabilities);
-  if (out.size > 0) a.device.run(plan, [a, b, null, null, out]);
+  if (out.size > 0) multiply({ batch, m, k, n }, options, [a, b], out);
   return out;
 }
 
@@ -123,12 +141,12 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     return linear(x, half, options);
   }
   const out = x.device.empty([...x.shape.slice(0, -1), n]);
-  const plan = planMatmul(
+  multiply(
     { batch: 1, m, k, n },
     { bias: !!bias, residual: !!residual, activation, weight: stored, force },
-    x.device.capabilities,
+    [x, weight, bias, residual],
+    out,
   );
-  x.device.run(plan, [x, weight, bias, residual, out]);
   const inputs = [x, weight, bias, residual];
   const kept = isAutocast() && needsGrad(weight) ? noGrad(() => cast(x, 'f16')) : x;
   record('linear', out, inputs, [kept, weight], (grad, saved, needs) => [

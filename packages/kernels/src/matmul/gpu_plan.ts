@@ -1,0 +1,132 @@
+/** Matrix products for GPUs: which kernel fits a shape, and its launch. Software adapters have those of `plan.ts`. */
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import activation from '../shared/activation.wgsl';
+import linear from '../shared/linear.wgsl';
+import weightF16 from '../shared/weight_f16.wgsl';
+import weightF32 from '../shared/weight_f32.wgsl';
+import sharedSource from './matmul_shared.wgsl';
+import sumSource from './matmul_sum.wgsl';
+import type { MatmulShape } from './plan.js';
+
+const shared = {
+  f32: defineKernel('matmul_shared', activation, weightF32, sharedSource),
+  f16: defineKernel('matmul_shared_f16', activation, weightF16, sharedSource),
+};
+const sum = defineKernel('matmul_sum', linear, activation, sumSource);
+
+/**
+ * - `shared`: tiles of 64 × 64 in workgroup memory;
+ * - `tall`: tiles of 128 × 64, which read less where there are enough of them;
+ * - `split`: `shared` over pieces of the contraction, added by a second launch.
+ */
+export type GpuMatmulVariant = 'shared' | 'tall' | 'split';
+
+/** How operands are stored, and what follows the product. */
+export interface GpuMatmulOptions {
+  /** a is [k,m]. */
+  transposeA?: boolean;
+  /** b is [n,k]. */
+  transposeB?: boolean;
+  weight?: 'f32' | 'f16';
+  /** As in matmul.wgsl. */
+  epilogue?: number;
+}
+
+const TILE = 64;
+/** Workgroups that keep a large GPU busy: about a hundred cores, and two each. */
+const BUSY = 256;
+/** Steps at a time in workgroup memory, and the fewest that are worth a launch of their own. */
+const STEPS = 16;
+const SHORTEST = 256;
+
+/** The variants that a GPU has for a shape, the one that should be fastest first; none on a software adapter. */
+export function gpuMatmulVariants(
+  shape: MatmulShape,
+  { transposeA, transposeB }: GpuMatmulOptions,
+  caps: Capabilities,
+): GpuMatmulVariant[] {
+  const { m, k, n } = shape;
+  const aligned = (transposeA ? m : k) % 4 === 0 && n % 4 === 0 && (!transposeB || k % 4 === 0);
+  if (caps.isSoftware || !aligned) return [];
+  const tiles = tileCount(shape);
+  const variants: GpuMatmulVariant[] = tiles >= 2 * BUSY ? ['tall', 'shared'] : ['shared', 'tall'];
+  // A gradient of a weight is cut by its caller.
+  if (!transposeA && tiles < BUSY / 2 && k >= 2 * SHORTEST) variants.unshift('split');
+  return variants;
+}
+
+/** Steps of the contraction that leave enough pieces to keep a GPU busy; whole stages of matmul_shared.wgsl. */
+export function gpuChunk(shape: MatmulShape): number {
+  const pieces = Math.min(Math.ceil(BUSY / tileCount(shape)), Math.floor(shape.k / SHORTEST));
+  return Math.ceil(shape.k / Math.max(1, pieces) / STEPS) * STEPS;
+}
+
+const tileCount = ({ batch, m, n }: MatmulShape): number =>
+  Math.max(1, batch * Math.ceil(m / TILE) * Math.ceil(n / TILE));
+
+/**
+ * Operands: a, b, bias or null, residual or null, out `[batch,chunks,m,n]`. Where there is more than one chunk, the
+ * epilogue is left to {@link planMatmulSum}.
+ *
+ * @param chunk steps of the contraction in one sum; a multiple of 4
+ */
+export function planSharedMatmul(
+  shape: MatmulShape,
+  options: GpuMatmulOptions & { tall?: boolean; chunk?: number },
+): Launch {
+  const { batch, m, k, n } = shape;
+  const { transposeA = false, transposeB = false, weight = 'f32', tall = false, epilogue = 0 } = options;
+  const chunk = options.chunk ?? Math.max(1, k);
+  const chunks = Math.max(1, Math.ceil(k / chunk));
+  const columns = Math.ceil(n / TILE);
+  const rows = Math.ceil(m / (tall ? 2 * TILE : TILE));
+  return launch(shared[weight], {
+    constants: { WG: tall ? 128 : 64, A_STEPS: transposeA, B_STEPS: !transposeB },
+    params: {
+      m,
+      n4: n / 4,
+      k,
+      a_row: (transposeA ? m : k) / 4,
+      b_row: (transposeB ? k : n) / 4,
+      a_stride: shape.sharedA ? 0 : (m * k) / 4,
+      b_stride: shape.sharedB ? 0 : (k * n) / 4,
+      chunk,
+      chunks,
+      epilogue: chunks > 1 ? 0 : epilogue,
+    },
+    workgroups: [columns, rows, batch * chunks],
+    cost: {
+      flops: 2 * batch * m * k * n,
+      bytes:
+        4 * (shape.sharedA ? 1 : batch) * m * k +
+        (weight === 'f16' ? 2 : 4) * (shape.sharedB ? 1 : batch) * k * n +
+        4 * batch * chunks * m * n +
+        epilogueBytes(shape, chunks > 1 ? 0 : epilogue),
+    },
+  });
+}
+
+/** Operands: parts `[batch,chunks,m,n]`, bias or null, residual or null, out `[batch,m,n]`. */
+export function planMatmulSum(
+  shape: MatmulShape,
+  chunks: number,
+  epilogue: number,
+  caps: Capabilities,
+): Launch {
+  const { batch, m, n } = shape;
+  const size = (m * n) / 4;
+  const [x, y] = linearGrid(size, 64, caps);
+  return launch(sum, {
+    constants: { WG: 64 },
+    params: { size, n4: n / 4, chunks, epilogue },
+    workgroups: [x, y, batch],
+    cost: {
+      flops: batch * chunks * m * n,
+      bytes: 4 * batch * (chunks + 1) * m * n + epilogueBytes(shape, epilogue),
+    },
+  });
+}
+
+/** Of the bias and of the residual. */
+const epilogueBytes = ({ batch, m, n }: MatmulShape, epilogue: number): number =>
+  4 * (epilogue & 1) * n + 2 * (epilogue & 2) * batch * m * n;
