@@ -1,9 +1,10 @@
 /** Matrix products for GPUs: which kernel fits a shape, and its launch. Software adapters have those of `plan.ts`. */
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Cost, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
+import matrixSource from './matmul_matrix.wgsl';
 import sharedSource from './matmul_shared.wgsl';
 import sumSource from './matmul_sum.wgsl';
 import type { MatmulShape } from './plan.js';
@@ -12,14 +13,16 @@ const shared = {
   f32: defineKernel('matmul_shared', activation, weightF32, sharedSource),
   f16: defineKernel('matmul_shared_f16', activation, weightF16, sharedSource),
 };
+const matrix = defineKernel('matmul_matrix', matrixSource, activation);
 const sum = defineKernel('matmul_sum', linear, activation, sumSource);
 
 /**
  * - `shared`: tiles of 64 × 64 in workgroup memory;
  * - `tall`: tiles of 128 × 64, which read less where there are enough of them;
- * - `split`: `shared` over pieces of the contraction, added by a second launch.
+ * - `split`: `shared` over pieces of the contraction, added by a second launch;
+ * - `matrix`: subgroup matrices, for adapters and shapes that fit.
  */
-export type GpuMatmulVariant = 'shared' | 'tall' | 'split';
+export type GpuMatmulVariant = 'shared' | 'tall' | 'split' | 'matrix';
 
 /** How operands are stored, and what follows the product. */
 export interface GpuMatmulOptions {
@@ -42,7 +45,7 @@ const SHORTEST = 256;
 /** The variants that a GPU has for a shape, the one that should be fastest first; none on a software adapter. */
 export function gpuMatmulVariants(
   shape: MatmulShape,
-  { transposeA, transposeB }: GpuMatmulOptions,
+  { transposeA, transposeB, weight }: GpuMatmulOptions,
   caps: Capabilities,
 ): GpuMatmulVariant[] {
   const { m, k, n } = shape;
@@ -50,6 +53,10 @@ export function gpuMatmulVariants(
   if (caps.isSoftware || !aligned) return [];
   const tiles = tileCount(shape);
   const variants: GpuMatmulVariant[] = tiles >= 2 * BUSY ? ['tall', 'shared'] : ['shared', 'tall'];
+  const plain = !transposeA && !transposeB && weight !== 'f16';
+  if (plain && caps.matrixSubgroup > 0 && m % TILE === 0 && n % TILE === 0 && k % 8 === 0) {
+    variants.unshift('matrix');
+  }
   // A gradient of a weight is cut by its caller.
   if (!transposeA && tiles < BUSY / 2 && k >= 2 * SHORTEST) variants.unshift('split');
   return variants;
@@ -95,14 +102,20 @@ export function planSharedMatmul(
       epilogue: chunks > 1 ? 0 : epilogue,
     },
     workgroups: [columns, rows, batch * chunks],
-    cost: {
-      flops: 2 * batch * m * k * n,
-      bytes:
-        4 * (shape.sharedA ? 1 : batch) * m * k +
-        (weight === 'f16' ? 2 : 4) * (shape.sharedB ? 1 : batch) * k * n +
-        4 * batch * chunks * m * n +
-        epilogueBytes(shape, chunks > 1 ? 0 : epilogue),
-    },
+    cost: productCost(shape, weight, chunks, chunks > 1 ? 0 : epilogue),
+  });
+}
+
+/** Operands: a, b, bias or null, residual or null, out `[batch,m,n]`. */
+export function planMatrixMatmul(shape: MatmulShape, epilogue: number, caps: Capabilities): Launch {
+  const { batch, m, k, n, sharedA, sharedB } = shape;
+  const subgroup = caps.matrixSubgroup;
+  return launch(matrix, {
+    // Four subgroups, as far as every adapter's limit of 256 invocations allows.
+    constants: { WG: Math.max(subgroup, Math.min(4 * subgroup, 256)) },
+    params: { m, n, k, a_stride: sharedA ? 0 : m * k, b_stride: sharedB ? 0 : k * n, epilogue },
+    workgroups: [n / TILE, m / TILE, batch],
+    cost: productCost(shape, 'f32', 1, epilogue),
   });
 }
 
@@ -125,6 +138,13 @@ export function planMatmulSum(
       bytes: 4 * batch * (chunks + 1) * m * n + epilogueBytes(shape, epilogue),
     },
   });
+}
+
+function productCost(shape: MatmulShape, weight: 'f32' | 'f16', chunks: number, epilogue: number): Cost {
+  const { batch, m, k, n, sharedA, sharedB } = shape;
+  const weightBytes = (weight === 'f16' ? 2 : 4) * (sharedB ? 1 : batch) * k * n;
+  const others = 4 * (sharedA ? 1 : batch) * m * k + 4 * batch * chunks * m * n;
+  return { flops: 2 * batch * m * k * n, bytes: others + weightBytes + epilogueBytes(shape, epilogue) };
 }
 
 /** Of the bias and of the residual. */

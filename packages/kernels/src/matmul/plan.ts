@@ -17,6 +17,7 @@ import {
   gpuChunk,
   gpuMatmulVariants,
   planMatmulSum,
+  planMatrixMatmul,
   planSharedMatmul,
 } from './gpu_plan.js';
 import epilogueSource from './epilogue.wgsl';
@@ -129,7 +130,8 @@ export function planMatmul(
     if (chunks < 2) return { launch: product };
     return { launch: product, split: { chunks, sum: planMatmulSum(shape, chunks, epilogue, caps) } };
   }
-  if (variant === 'shared' || variant === 'tall') {
+  if (variant === 'matrix' && !transposeB) return { launch: planMatrixMatmul(shape, epilogue, caps) };
+  if (variant === 'shared' || variant === 'tall' || variant === 'matrix') {
     return { launch: planSharedMatmul(shape, { ...stored, tall: variant === 'tall' }) };
   }
   const vec4s = variant !== 'naive';

@@ -32,7 +32,8 @@ export interface DeviceInfo {
   isSoftware: boolean;
   features: string[];
   limits: Record<string, number>;
-  /** See `Capabilities` of `@paella/kernels`. */
+  /** See `Capabilities` of `@paella/kernels`, as for the next. */
+  subgroupSize: number;
   matrixSubgroup: number;
 }
 
@@ -54,6 +55,7 @@ const META: DeviceInfo = {
   isSoftware: false,
   features: [],
   limits: { ...BASELINE_LIMITS, maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity },
+  subgroupSize: 0,
   matrixSubgroup: 0,
 };
 
@@ -77,9 +79,10 @@ export class Device {
       isSoftware: info.isSoftware,
       maxWorkgroupsPerDimension: info.limits.maxComputeWorkgroupsPerDimension,
       subgroups: info.features.includes('subgroups'),
+      subgroupSize: info.subgroupSize,
       matrixSubgroup: info.matrixSubgroup,
     };
-    this.#executor = gpu ? new GpuExecutor(gpu, this.#stats) : new MetaExecutor(this.#stats);
+    this.#executor = gpu ? new GpuExecutor(gpu, this.#stats, info) : new MetaExecutor(this.#stats);
     this.#pool = new BufferPool(
       (bytes) => this.#executor.createBuffer(bytes),
       (buffer) => this.#executor.destroyBuffer(buffer),
@@ -106,7 +109,11 @@ export class Device {
     const { name, vendor, architecture, isSoftware } = summary;
     const matrixSubgroup = features.includes(SUBGROUP_MATRIX) ? matrixSubgroupOf(gpuAdapter.info) : 0;
     const limits = limitsOf(gpu);
-    return new Device({ name, vendor, architecture, isSoftware, features, limits, matrixSubgroup }, gpu);
+    const { subgroupMinSize = 0, subgroupMaxSize } = gpuAdapter.info;
+    const equal = features.includes('subgroups') && subgroupMinSize === subgroupMaxSize;
+    const subgroupSize = equal ? subgroupMinSize : 0;
+    const about = { name, vendor, architecture, isSoftware, features, limits, subgroupSize, matrixSubgroup };
+    return new Device(about, gpu);
   }
 
   /**

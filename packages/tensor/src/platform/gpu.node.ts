@@ -6,7 +6,9 @@
  * Each (driver, adapter name) has a Dawn instance of its own, because Dawn picks an adapter by name only when the
  * instance is made, and the Vulkan loader reads which drivers to use when an instance first asks for adapters.
  */
+import { join } from 'node:path';
 import { PaellaError } from '../errors.js';
+import { cacheFolders } from './cache.node.js';
 import {
   checkRequest,
   chooseAdapters,
@@ -17,7 +19,7 @@ import {
   type AdapterSummary,
   type OpenedAdapter,
 } from './gpu.js';
-import { installKoffi, openLibc } from './libc.node.js';
+import { type Libc, installKoffi, openLibc } from './libc.node.js';
 import { findBundledDriver, installBundledDriver, unpackDriver } from './swiftshader.node.js';
 
 export * from './gpu.js';
@@ -165,9 +167,8 @@ async function ask(driver: 'system' | 'bundled', name: string): Promise<Answer> 
   const gpu = await dawnInstance(driver, name);
   const libc = await openLibc();
   const bundled = driver === 'bundled' ? findBundledDriver() : undefined;
-  const environment = bundled
-    ? driverEnvironment((await unpackDriver(bundled)).manifest)
-    : lavapipeEnvironment();
+  const environment = bundled ? driverEnvironment((await unpackDriver(bundled)).manifest) : {};
+  if (!bundled) separateShaderCaches(libc);
   // Dawn looks for adapters before this call returns, so nothing else runs while stderr is set aside.
   const request = (): Promise<GPUAdapter | null> =>
     gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -184,11 +185,13 @@ function driverEnvironment(manifest: string): Record<string, string> {
 }
 
 /**
- * Lavapipe, which reads this when it is first loaded, compiles shaders for vectors as wide as the processor's.
- * For half the width it takes 60 % of the time, and they run as fast, since loads go lane by lane in any case.
+ * Gives lavapipe a folder of its own, by vector width, for the shaders that it has compiled. In Mesa's common one it may
+ * find those of a process with another width, which it takes for its own, and which compute half of the results.
+ * The driver reads this when a device is made.
  */
-function lavapipeEnvironment(): Record<string, string> {
-  return process.env.LP_NATIVE_VECTOR_WIDTH ? {} : { LP_NATIVE_VECTOR_WIDTH: '128' };
+function separateShaderCaches(libc: Libc | undefined): void {
+  const { LP_NATIVE_VECTOR_WIDTH: width = 'native' } = process.env;
+  libc?.setDefault('MESA_SHADER_CACHE_DIR', join(cacheFolders()[0], `mesa-vectors-${width}`));
 }
 
 const kInstances: unique symbol = Symbol.for('paella.dawn-instances');
