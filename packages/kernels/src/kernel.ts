@@ -56,6 +56,8 @@ export interface Capabilities {
   maxWorkgroupsPerDimension: number;
   /** The feature `subgroups`: invocations that run together add up without workgroup memory. */
   subgroups: boolean;
+  /** Invocations of a subgroup where all subgroups are equal, else 0. */
+  subgroupSize: number;
   /** Subgroups multiply f32 matrices of 8 × 8; the number of invocations in the largest subgroup, 0 where they don't. */
   matrixSubgroup: number;
   /** Measurements that overrule the planners' own order of candidates; see {@link choose}. */
@@ -125,22 +127,30 @@ export function defineKernel(name: string, ...parts: string[]): Kernel {
  */
 export function packParams(kernel: Kernel, params: Params): Uint32Array {
   const words = new Uint32Array(kernel.paramWords);
-  const view = { u32: words, i32: new Int32Array(words.buffer), f32: new Float32Array(words.buffer) };
-  let seen = 0;
-  for (const [name, field] of kernel.fields) {
+  for (const [name, { type, lanes, offset }] of kernel.fields) {
     const value = params[name];
-    const lanes = typeof value === 'number' ? [value] : value;
-    if (lanes?.length !== field.lanes) {
-      throw new Error(`${kernel.name}: parameter ${name} wants ${field.lanes} numbers, got ${String(value)}`);
+    if (typeof value === 'number' ? lanes !== 1 : value?.length !== lanes) {
+      throw new Error(`${kernel.name}: parameter ${name} wants ${lanes} numbers, got ${String(value)}`);
     }
-    view[field.type].set(lanes, field.offset);
-    seen++;
+    if (typeof value === 'number') words[offset] = type === 'f32' ? bitsOf(value) : value;
+    else for (let i = 0; i < lanes; i++) words[offset + i] = type === 'f32' ? bitsOf(value[i]) : value[i];
   }
-  if (seen !== Object.keys(params).length) {
+  let given = 0;
+  for (const _ in params) given++;
+  if (given !== kernel.fields.size) {
     const unknown = Object.keys(params).filter((name) => !kernel.fields.has(name));
     throw new Error(`${kernel.name}: no such parameter: ${unknown.join(', ')}`);
   }
   return words;
+}
+
+const float = new Float32Array(1);
+const floatBits = new Uint32Array(float.buffer);
+
+/** The bits of a number as f32. */
+function bitsOf(value: number): number {
+  float[0] = value;
+  return floatBits[0];
 }
 
 /** Completes a launch. */
@@ -153,8 +163,9 @@ export function launch(
     cost: Cost;
   },
 ): Launch {
+  // This runs for every dispatch: no entries, no copies that nobody needs.
   const constants: Record<string, number> = {};
-  for (const [name, value] of Object.entries(options.constants ?? {})) constants[name] = Number(value);
+  for (const name in options.constants) constants[name] = Number(options.constants[name]);
   return {
     kernel,
     constants,

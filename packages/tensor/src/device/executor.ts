@@ -1,4 +1,4 @@
-import type { Launch } from '@paella/kernels';
+import type { Kernel, Launch } from '@paella/kernels';
 import type { KernelProfile } from './profiler.js';
 
 /** A device buffer. The pool is its only owner; `gpu` is absent on the meta device. */
@@ -59,8 +59,30 @@ export const emptyStats = (): Stats => ({
   bindGroupsCreated: 0,
 });
 
-/** What tells one pipeline from another. */
-export function pipelineKey(launch: Launch): string {
-  const constants = Object.entries(launch.constants).map(([name, value]) => `${name}=${value}`);
-  return `${launch.kernel.name}(${constants.join(',')})`;
+/** One value for every pipeline: a kernel with the values of its constants. */
+export class ByPipeline<T> {
+  readonly #variants = new Map<Kernel, { constants: Launch['constants']; value: T }[]>();
+
+  /** The value of the launch's pipeline; `make` is called the first time. */
+  get(launch: Launch, make: (launch: Launch) => T): T {
+    const { kernel, constants } = launch;
+    let variants = this.#variants.get(kernel);
+    if (!variants) this.#variants.set(kernel, (variants = []));
+    // A kernel has a handful of variants: comparing is faster than spelling out a key for every dispatch.
+    for (const variant of variants) if (isSame(variant.constants, constants)) return variant.value;
+    const value = make(launch);
+    variants.push({ constants, value });
+    return value;
+  }
+}
+
+/** Whether two launches of one kernel have equal constants. */
+function isSame(a: Launch['constants'], b: Launch['constants']): boolean {
+  let balance = 0;
+  for (const name in a) {
+    if (a[name] !== b[name]) return false;
+    balance++;
+  }
+  for (const _ in b) balance--;
+  return balance === 0;
 }

@@ -1,5 +1,7 @@
 import type { Launch } from '@paella/kernels';
+import { waitFor } from '#platform';
 import { PaellaError } from '../errors.js';
+import { BindGroupCache } from './bind-groups.js';
 import type { DeviceBuffer, Executor, Stats } from './executor.js';
 import { type Pipeline, PipelineCache } from './pipelines.js';
 import { type KernelProfile, Profiler } from './profiler.js';
@@ -9,8 +11,10 @@ type Command =
   | { kind: 'upload'; buffer: DeviceBuffer; data: ArrayBufferView<ArrayBuffer> }
   | { kind: 'copy'; from: DeviceBuffer; to: GPUBuffer; bytes: number };
 
-/** Dispatches encoded together; also the number of parameter slots. */
+/** Dispatches encoded together. */
 const BATCH = 256;
+/** The most that the parameters of one kernel take; a multiple of every adapter's alignment of offsets. */
+const SLOT_BYTES = 256;
 /** Recorded dispatches after which encoding starts without being asked. */
 const START_AT = 64;
 /** A submit that runs for seconds gets a browser's GPU process killed: 50 GFLOP is well under that. */
@@ -19,20 +23,21 @@ const MAX_FLOPS_PER_SUBMIT = 50e9;
 /**
  * Records commands, and encodes and submits them in order once the pipelines they need are compiled.
  *
- * Parameters of up to 256 dispatches travel in one write to one uniform buffer and are bound with a
- * dynamic offset, so that bind groups depend on the buffers alone and are reused from step to step.
+ * Parameters of up to 256 dispatches travel in one write to one uniform buffer and have a bind group of their own
+ * for every slot, so that those of operands depend on the buffers alone and are reused from step to step.
  */
 export class GpuExecutor implements Executor {
   readonly #device: GPUDevice;
   readonly #stats: Stats;
   readonly #pipelines: PipelineCache;
   readonly #uniforms: GPUBuffer;
-  readonly #uniformGroup: GPUBindGroup;
-  readonly #slotBytes: number;
+  /** Binds each slot of parameters. */
+  readonly #slots: GPUBindGroup[] = [];
+  /** The slots on the host. */
+  readonly #params = new Uint32Array((BATCH * SLOT_BYTES) / 4);
+  readonly #groups: BindGroupCache;
   readonly #staging = new Map<number, GPUBuffer[]>();
-  readonly #groups = new Map<string, GPUBindGroup>();
-  /** The bind groups a buffer occurs in, dropped with it. */
-  readonly #groupsOf = new Map<number, Set<string>>();
+  readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
   #commands: Command[] = [];
   #draining: Promise<void> | null = null;
   /** Error scopes whose verdict is not in yet. */
@@ -41,20 +46,17 @@ export class GpuExecutor implements Executor {
   #profiler: Profiler | null = null;
   #nextId = 0;
 
-  constructor(device: GPUDevice, stats: Stats) {
+  /** @param options.isSoftware it computes on the processor that this code runs on */
+  constructor(device: GPUDevice, stats: Stats, { isSoftware }: { isSoftware: boolean }) {
     this.#device = device;
+    this.#wait = isSoftware ? waitFor : (promise) => promise;
     this.#stats = stats;
     this.#pipelines = new PipelineCache(device, stats);
-    this.#slotBytes = Math.max(device.limits.minUniformBufferOffsetAlignment, 256);
+    this.#groups = new BindGroupCache(device, stats);
     this.#uniforms = device.createBuffer({
       label: 'params',
-      size: this.#slotBytes * BATCH,
+      size: this.#params.byteLength,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
-    this.#uniformGroup = device.createBindGroup({
-      label: 'params',
-      layout: this.#pipelines.uniformLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: 256 } }],
     });
     void device.lost.then(({ reason, message }) => {
       const fix = 'Create a new Device and load the model again.';
@@ -79,8 +81,7 @@ export class GpuExecutor implements Executor {
   }
 
   destroyBuffer(buffer: DeviceBuffer): void {
-    for (const key of this.#groupsOf.get(buffer.id) ?? []) this.#groups.delete(key);
-    this.#groupsOf.delete(buffer.id);
+    this.#groups.drop(buffer);
     // Commands recorded earlier may still name it.
     void this.flush().then(
       () => buffer.gpu?.destroy(),
@@ -130,7 +131,7 @@ export class GpuExecutor implements Executor {
     this.#commands.push({ kind: 'copy', from: buffer, to: staging, bytes: size });
     await this.flush();
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.#wait(staging.mapAsync(GPUMapMode.READ));
     } catch (cause) {
       this.#throwIfFailed();
       throw new PaellaError('validation', 'reading a buffer failed', { cause });
@@ -149,7 +150,7 @@ export class GpuExecutor implements Executor {
 
   async synchronize(): Promise<void> {
     await this.flush();
-    await this.#device.queue.onSubmittedWorkDone();
+    await this.#wait(this.#device.queue.onSubmittedWorkDone());
     await this.#awaitVerdicts();
   }
 
@@ -170,7 +171,7 @@ export class GpuExecutor implements Executor {
   }
 
   compile(launch: Launch): Promise<void> {
-    return this.#pipelines.get(launch).ready;
+    return this.#wait(this.#pipelines.get(launch).ready);
   }
 
   destroy(): void {
@@ -189,7 +190,8 @@ export class GpuExecutor implements Executor {
       const batch = this.#commands.splice(0, BATCH);
       try {
         for (const command of batch) {
-          if (command.kind === 'dispatch' && !command.pipeline.compiled) await command.pipeline.ready;
+          if (command.kind === 'dispatch' && !command.pipeline.compiled)
+            await this.#wait(command.pipeline.ready);
         }
         this.#throwIfFailed();
         this.#device.pushErrorScope('validation');
@@ -210,10 +212,15 @@ export class GpuExecutor implements Executor {
     this.#writeParams(batch);
     let encoder: GPUCommandEncoder | null = null;
     let pass: GPUComputePassEncoder | null = null;
+    let current: Pipeline | null = null;
     let flops = 0;
-    const submit = () => {
+    const endPass = () => {
       pass?.end();
       pass = null;
+      current = null;
+    };
+    const submit = () => {
+      endPass();
       if (encoder) {
         const collect = this.#profiler?.resolve(encoder);
         this.#device.queue.submit([encoder.finish()]);
@@ -223,71 +230,58 @@ export class GpuExecutor implements Executor {
       encoder = null;
       flops = 0;
     };
-    batch.forEach((command, slot) => {
+    for (const [slot, command] of batch.entries()) {
       if (command.kind === 'upload') {
         submit();
         this.#write(command.buffer, command.data);
-        return;
+        continue;
       }
       encoder ??= this.#device.createCommandEncoder();
       if (command.kind === 'copy') {
-        pass?.end();
-        pass = null;
+        endPass();
         const { gpu, part } = command.from;
         encoder.copyBufferToBuffer(gpu!, part?.offset ?? 0, command.to, 0, command.bytes);
-        return;
+        continue;
       }
       const { launch, pipeline } = command;
-      if (this.#profiler) {
-        pass?.end();
-        pass = encoder.beginComputePass({ timestampWrites: this.#profiler.writes(launch) });
-      } else {
-        pass ??= encoder.beginComputePass();
-      }
-      pass.setPipeline(pipeline.compiled!);
-      pass.setBindGroup(0, this.#bindGroup(pipeline, command.buffers));
-      if (launch.params.length > 0) pass.setBindGroup(1, this.#uniformGroup, [slot * this.#slotBytes]);
+      if (this.#profiler) endPass();
+      pass ??= encoder.beginComputePass({ timestampWrites: this.#profiler?.writes(launch) });
+      if (pipeline !== current) pass.setPipeline(pipeline.compiled!);
+      current = pipeline;
+      pass.setBindGroup(0, this.#groups.get(pipeline, command.buffers));
+      if (launch.params.length > 0) pass.setBindGroup(1, this.#slot(slot));
       pass.dispatchWorkgroups(...launch.workgroups);
       flops += launch.cost.flops;
       if (flops > MAX_FLOPS_PER_SUBMIT || this.#profiler?.isFull) submit();
-    });
+    }
     submit();
   }
 
   /** One write for the parameters of a batch; the slot of a dispatch is its place in the batch. */
   #writeParams(batch: readonly Command[]): void {
-    const words = new Uint32Array((batch.length * this.#slotBytes) / 4);
-    let any = false;
-    batch.forEach((command, slot) => {
-      if (command.kind !== 'dispatch' || command.launch.params.length === 0) return;
-      words.set(command.launch.params, (slot * this.#slotBytes) / 4);
-      any = true;
-    });
-    if (any) this.#device.queue.writeBuffer(this.#uniforms, 0, words);
+    let end = 0;
+    for (const [slot, command] of batch.entries()) {
+      if (command.kind !== 'dispatch') continue;
+      const { params } = command.launch;
+      const start = (slot * SLOT_BYTES) / 4;
+      this.#params.set(params, start);
+      end = start + params.length;
+    }
+    if (end > 0) this.#device.queue.writeBuffer(this.#uniforms, 0, this.#params, 0, end);
   }
 
-  #bindGroup(pipeline: Pipeline, buffers: readonly DeviceBuffer[]): GPUBindGroup {
-    let key = pipeline.layout.label;
-    for (const { id } of buffers) key += `:${id}`;
-    let group = this.#groups.get(key);
-    if (!group) {
-      group = this.#device.createBindGroup({
-        label: pipeline.launch.kernel.name,
-        layout: pipeline.layout,
-        entries: buffers.map(({ gpu, part, bytes }, binding) => ({
-          binding,
-          resource: part ? { buffer: gpu!, offset: part.offset, size: bytes } : { buffer: gpu! },
-        })),
-      });
-      this.#groups.set(key, group);
-      for (const { id, part } of buffers) {
-        const owner = part?.of ?? id;
-        const keys = this.#groupsOf.get(owner) ?? new Set();
-        this.#groupsOf.set(owner, keys.add(key));
-      }
-      this.#stats.bindGroupsCreated++;
-    }
-    return group;
+  /** Made once: Dawn takes twice as long to set a bind group with a dynamic offset. */
+  #slot(index: number): GPUBindGroup {
+    return (this.#slots[index] ??= this.#device.createBindGroup({
+      label: 'params',
+      layout: this.#pipelines.uniformLayout,
+      entries: [
+        {
+          binding: 0,
+          resource: { buffer: this.#uniforms, offset: index * SLOT_BYTES, size: SLOT_BYTES },
+        },
+      ],
+    }));
   }
 
   #write(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {

@@ -1,12 +1,12 @@
 import type { Launch } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
-import { type DeviceBuffer, type Executor, type Stats, pipelineKey } from './executor.js';
+import { ByPipeline, type DeviceBuffer, type Executor, type Stats } from './executor.js';
 import type { KernelProfile } from './profiler.js';
 
 /** Counts what a device would have to do, and does none of it. */
 export class MetaExecutor implements Executor {
   readonly #stats: Stats;
-  readonly #pipelines = new Set<string>();
+  readonly #pipelines = new ByPipeline<true>();
   #nextId = 0;
 
   constructor(stats: Stats) {
@@ -66,9 +66,9 @@ export class MetaExecutor implements Executor {
   destroy(): void {}
 
   #count(launch: Launch): void {
-    const key = pipelineKey(launch);
-    if (this.#pipelines.has(key)) return;
-    this.#pipelines.add(key);
-    this.#stats.pipelines++;
+    this.#pipelines.get(launch, () => {
+      this.#stats.pipelines++;
+      return true;
+    });
   }
 }

@@ -1,6 +1,6 @@
 import type { Kernel, Launch } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
-import { type Stats, pipelineKey } from './executor.js';
+import { ByPipeline, type Stats } from './executor.js';
 
 export interface Pipeline {
   readonly launch: Launch;
@@ -18,7 +18,7 @@ export interface Pipeline {
 export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #stats: Stats;
-  readonly #pipelines = new Map<string, Pipeline>();
+  readonly #pipelines = new ByPipeline<Pipeline>();
   readonly #modules = new Map<Kernel, GPUShaderModule>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly uniformLayout: GPUBindGroupLayout;
@@ -28,28 +28,16 @@ export class PipelineCache {
     this.#stats = stats;
     this.uniformLayout = device.createBindGroupLayout({
       label: 'params',
-      entries: [
-        {
-          binding: 0,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: 'uniform', hasDynamicOffset: true },
-        },
-      ],
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }],
     });
   }
 
   get(launch: Launch): Pipeline {
-    const key = pipelineKey(launch);
-    let pipeline = this.#pipelines.get(key);
-    if (!pipeline) {
-      pipeline = this.#compile(launch);
-      this.#pipelines.set(key, pipeline);
-      this.#stats.pipelines++;
-    }
-    return pipeline;
+    return this.#pipelines.get(launch, this.#compile);
   }
 
-  #compile(launch: Launch): Pipeline {
+  readonly #compile = (launch: Launch): Pipeline => {
+    this.#stats.pipelines++;
     const { kernel, constants } = launch;
     const layout = this.#layout(kernel);
     const module = this.#module(kernel);
@@ -69,16 +57,16 @@ export class PipelineCache {
         const info = await module.getCompilationInfo().catch(() => null);
         const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`);
         const reason = lines?.length ? lines.join('\n') : cause.message;
-        throw new PaellaError('validation', `kernel ${pipelineKey(launch)} does not compile: ${reason}`, {
-          cause,
-        });
+        const values = Object.entries(constants).map(([name, value]) => `${name}=${value}`);
+        const variant = `${kernel.name}(${values.join(',')})`;
+        throw new PaellaError('validation', `kernel ${variant} does not compile: ${reason}`, { cause });
       },
     );
     // The rejection is reported by whoever waits for the pipeline; nobody waiting is not a crash.
     ready.catch(() => {});
     const pipeline: Pipeline = { launch, layout, ready };
     return pipeline;
-  }
+  };
 
   #module(kernel: Kernel): GPUShaderModule {
     let module = this.#modules.get(kernel);

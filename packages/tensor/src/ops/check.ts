@@ -25,7 +25,8 @@ export function checkDType(
   dtype: DType,
   operands: Record<string, Tensor | null | undefined>,
 ): void {
-  for (const [name, tensor] of Object.entries(operands)) {
+  for (const name in operands) {
+    const tensor = operands[name];
     if (tensor && tensor.dtype !== dtype) {
       throw new PaellaError('dtype', `${op}: ${name} must be ${dtype}, got ${tensor.toString()}`);
     }
@@ -46,8 +47,9 @@ export function resolveAxis(op: string, axis: number, rank: number): number {
  * that read f16 need.
  */
 export function weightType(op: string, weight: Tensor): 'f32' | 'f16' {
+  if (weight.dtype === 'f32') return 'f32';
   const [k, n] = weight.shape.slice(-2);
-  if (weight.dtype === 'f32' || (weight.dtype === 'f16' && k % 4 === 0 && n % 4 === 0)) return weight.dtype;
+  if (weight.dtype === 'f16' && k % 4 === 0 && n % 4 === 0) return 'f16';
   throw new PaellaError(
     'dtype',
     `${op}: weight must be f32, or f16 of whole vec4s, got ${weight.toString()}`,

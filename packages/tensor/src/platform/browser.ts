@@ -1,3 +1,4 @@
 /** What differs in browsers. */
 export * from './files.browser.js';
 export * from './gpu.browser.js';
+export * from './wait.browser.js';

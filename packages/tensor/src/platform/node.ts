@@ -2,3 +2,4 @@
 export * from './checks.node.js';
 export * from './files.node.js';
 export * from './gpu.node.js';
+export * from './wait.node.js';
