@@ -1,89 +1,172 @@
-/** The residual block in jax-js, compiled by its `jit` as a whole: loss, gradients and update. */
-import { countBuffers, pretendBrowser, timed } from './contender.mjs';
+/** jax-js on its WebGPU backend, a case compiled by its `jit` as a whole. */
+import { sharedGpu } from './dawn.mjs';
 
 /** @typedef {import('@jax-js/jax').Array} Arr */
+/** @typedef {import('./engine.mjs').Values} Values */
+/** @typedef {import('./engine.mjs').Build} Build */
 
 /**
- * @param {string} adapter @param {import('./contender.mjs').Case} given
- * @returns {Promise<import('./contender.mjs').Contender>}
+ * @param {string} adapter its name
+ * @returns {Promise<import('./engine.mjs').Peer>}
  */
-export async function jaxBlock(adapter, { options, weights, inputs }) {
-  pretendBrowser(adapter); // before it is loaded
-  const {
-    init,
-    defaultDevice,
-    getWebGPUDevice,
-    jit,
-    lax,
-    nn,
-    numpy: np,
-    tree,
-    valueAndGrad,
-  } = await import('@jax-js/jax');
-  const ready = await init('webgpu');
+export async function open(adapter) {
+  sharedGpu(adapter); // before it is loaded
+  const jax = await import('@jax-js/jax');
+  const { jit, numpy: np, tree, valueAndGrad } = jax;
+  const ready = await jax.init('webgpu');
   if (!ready.includes('webgpu')) throw new Error('jax-js finds no WebGPU');
-  defaultDevice('webgpu');
-  const peakMiB = countBuffers(getWebGPUDevice());
+  jax.defaultDevice('webgpu');
+  const { queue } = jax.getWebGPUDevice();
 
-  const array = (/** @type {import('./contender.mjs').Values} */ { data, shape }) =>
-    np.array(data, { shape: [...shape] });
-  const [x, target] = [inputs.x, inputs.target].map(array);
-  const [b, h, w, c] = x.shape;
-
-  // A function owns its arguments: whoever needs one again passes `.ref`.
-  const norm = (/** @type {Arr} */ a) => {
-    const centered = a.ref.sub(np.mean(a, -1, { keepdims: true }));
-    const variance = np.mean(np.square(centered.ref), -1, { keepdims: true });
-    return centered.div(np.sqrt(variance.add(1e-6)));
-  };
-  const responseNorm = (/** @type {Arr} */ a, /** @type {Arr} */ gamma, /** @type {Arr} */ beta) => {
-    const strength = np.sqrt(np.sum(np.square(a.ref), [1, 2], { keepdims: true }));
-    const mean = np.mean(strength.ref, -1, { keepdims: true });
-    const relative = strength.div(mean.add(1e-6));
-    return a.ref.mul(relative).mul(gamma).add(beta).add(a);
-  };
-  const loss = (
-    /** @type {Record<string, Arr>} */ p,
-    /** @type {Arr} */ image,
-    /** @type {Arr} */ wanted,
-  ) => {
-    const filter = p['depthwise.weight'];
-    const channelsFirst = np.transpose(image.ref, [0, 3, 1, 2]);
-    const mixed = lax.convGeneralDilated(channelsFirst, filter, [1, 1], 'SAME', { featureGroupCount: c });
-    const normed = norm(np.transpose(mixed, [0, 2, 3, 1]).add(p['depthwise.bias']));
-    const wide = np
-      .matmul(normed.reshape([b * h * w, c]), p['channelwise.0.weight'])
-      .add(p['channelwise.0.bias']);
-    const grid = nn.gelu(wide, { approximate: false }).reshape([b, h, w, 4 * c]);
-    const responded = responseNorm(grid, p['channelwise.2.gamma'], p['channelwise.2.beta']);
-    const back = np
-      .matmul(responded.reshape([b * h * w, 4 * c]), p['channelwise.4.weight'])
-      .add(p['channelwise.4.bias']);
-    return np.mean(np.square(back.reshape([b, h, w, c]).add(image).sub(wanted)));
-  };
-  const lr = Number(options.lr);
-  const update = jit(
-    (/** @type {Record<string, Arr>} */ p, /** @type {Arr} */ image, /** @type {Arr} */ wanted) => {
-      const [scalar, gradients] = valueAndGrad(loss)(tree.ref(p), image, wanted);
-      const next = tree.map((/** @type {Arr} */ a, /** @type {Arr} */ g) => a.sub(g.mul(lr)), p, gradients);
-      return [scalar, next];
-    },
-  );
-  // Linear layers as [in,out].
-  const stored = (/** @type {import('./contender.mjs').Values} */ values) =>
-    values.shape.length === 2 ? np.transpose(array(values)) : array(values);
-  let params = Object.fromEntries(Object.entries(weights).map(([name, values]) => [name, stored(values)]));
-  const step = async () => {
-    const [scalar, next] = /** @type {[Arr, Record<string, Arr>]} */ (update(params, x.ref, target.ref));
-    params = next;
-    const [number] = await scalar.data();
-    return number;
+  const upload = (/** @type {Values} */ { data, shape }) => np.array(data, { shape: [...shape] });
+  /** @param {() => Arr} once @param {() => unknown} owned @returns {import('./engine.mjs').Compiled} */
+  const repeated = (once, owned) => {
+    /** @type {Arr | undefined} */
+    let last;
+    return {
+      run() {
+        last?.dispose();
+        last = once();
+        // What nobody asks for is never computed: this submits it, and does not wait.
+        last.ref.gpuBufferSync();
+      },
+      finish: () => queue.onSubmittedWorkDone(),
+      read: async () => Float32Array.from((await last?.ref.data()) ?? []),
+      close() {
+        last?.dispose();
+        tree.dispose(/** @type {Arr[]} */ (owned()));
+      },
+    };
   };
   return {
-    name: 'jax-js 0.1.25, WebGPU',
+    name: 'jax-js',
+    version: '0.1.25',
     device: adapter,
-    steps: (count) => timed(count, step),
-    memory: () => ({ buffers: peakMiB() }),
-    close: () => tree.dispose(params),
+    async compile(build, values) {
+      const { engine, constants } = makeEngine(jax, upload);
+      const inputs = values.map(upload);
+      const compiled = jit((/** @type {Arr[]} */ given) => build(engine, given));
+      return repeated(
+        () => compiled(tree.ref(inputs)),
+        () => [...inputs, ...constants.values()],
+      );
+    },
+    async train(build, values, weights, lr) {
+      const { engine, constants } = makeEngine(jax, upload);
+      const inputs = values.map(upload);
+      let trained = weights.map(upload);
+      const loss = (/** @type {Arr[]} */ own, /** @type {Arr[]} */ given) =>
+        np.reshape(build(engine, [...given, ...own]), []);
+      const update = jit((/** @type {Arr[]} */ own, /** @type {Arr[]} */ given) => {
+        const [value, gradients] = valueAndGrad(loss)(tree.ref(own), given);
+        const next = own.map((weight, i) => weight.sub(/** @type {Arr[]} */ (gradients)[i].mul(lr)));
+        return [value, next];
+      });
+      const step = () => {
+        const [value, next] = /** @type {[Arr, Arr[]]} */ (update(trained, tree.ref(inputs)));
+        trained = next;
+        return value;
+      };
+      return repeated(step, () => [...inputs, ...trained, ...constants.values()]);
+    },
+    close: () => undefined,
   };
+}
+
+/**
+ * @param {typeof import('@jax-js/jax')} jax
+ * @param {(values: Values) => Arr} upload
+ */
+function makeEngine({ lax, nn, numpy: np }, upload) {
+  /** @type {Map<Values, Arr>} */
+  const constants = new Map();
+  // A function owns its arguments, and a case may use a value twice: so operations take references.
+  const ref = (/** @type {Arr | number} */ x) => (typeof x === 'number' ? x : x.ref);
+  const biased = (/** @type {Arr} */ x, /** @type {Arr | undefined} */ bias) => (bias ? x.add(bias.ref) : x);
+  /** The first and last slice of an axis twice. @param {Arr} x @param {number} axis */
+  const doubled = (x, axis) => {
+    const cut = (/** @type {number} */ at) => {
+      const ranges = x.shape.map(
+        (_, i) => /** @type {[number, number] | []} */ (i === axis ? [at, at + 1] : []),
+      );
+      return x.ref.slice(...ranges);
+    };
+    return np.concatenate([cut(0), x.ref, cut(x.shape[axis] - 1)], axis);
+  };
+  /** @type {import('./engine.mjs').Engine<Arr>} */
+  const engine = {
+    constant(values) {
+      const known = constants.get(values) ?? upload(values);
+      constants.set(values, known);
+      return known;
+    },
+    shapeOf: (x) => x.shape,
+    matmul(a, b, { transposeA = false, transposeB = false, bias } = {}) {
+      if (bias) return engine.matmul(a, b, { transposeA, transposeB }).add(bias.ref);
+      const lead = a.shape.slice(0, -2);
+      if (b.ndim === 2 && a.ndim > 2) {
+        const rows = a.ref.reshape([-1, a.shape[a.ndim - 1]]);
+        const out = engine.matmul(rows, b, { transposeB });
+        return out.reshape([...lead, a.shape[a.ndim - 2], out.shape[1]]);
+      }
+      const batch = lead.map((_, i) => i);
+      return lax.dot(a.ref, b.ref, {
+        lhsContractingDims: [a.ndim - (transposeA ? 2 : 1)],
+        rhsContractingDims: [b.ndim - (transposeB ? 1 : 2)],
+        lhsBatchDims: batch,
+        rhsBatchDims: batch,
+      });
+    },
+    add: (a, b) => np.add(a.ref, ref(b)),
+    sub: (a, b) => np.subtract(a.ref, ref(b)),
+    mul: (a, b) => np.multiply(a.ref, ref(b)),
+    div: (a, b) => np.trueDivide(a.ref, ref(b)),
+    sqrt: (x) => np.sqrt(x.ref),
+    gelu: (x) => nn.gelu(x.ref, { approximate: false }),
+    silu: (x) => nn.silu(x.ref),
+    sum: (x, axes) => np.sum(x.ref, [...axes], { keepdims: true }),
+    mean: (x, axes) => np.mean(x.ref, [...axes], { keepdims: true }),
+    layerNorm(x, eps) {
+      const centered = x.ref.sub(np.mean(x.ref, -1, { keepdims: true }));
+      const variance = np.mean(np.square(centered.ref), -1, { keepdims: true });
+      return centered.div(np.sqrt(variance.add(eps)));
+    },
+    softmax: (x) => nn.softmax(x.ref, -1),
+    attention(q, k, v, heads) {
+      const [b, n, c] = q.shape;
+      const split = (/** @type {Arr} */ x) => x.ref.reshape([b, x.shape[1], heads, c / heads]);
+      return nn.dotProductAttention(split(q), split(k), split(v)).reshape([b, n, c]);
+    },
+    conv2d(x, weight, { stride = 1, padding = 0, groups = 1, bias }) {
+      const image = np.transpose(x.ref, [0, 3, 1, 2]);
+      const filter = np.transpose(weight.ref, [3, 2, 0, 1]);
+      const sides = /** @type {[number, number][]} */ ([0, 1].map(() => [padding, padding]));
+      const out = lax.convGeneralDilated(image, filter, [stride, stride], sides, {
+        featureGroupCount: groups,
+      });
+      return biased(np.transpose(out, [0, 2, 3, 1]), bias);
+    },
+    convTranspose2d(x, weight, { stride, padding, bias }) {
+      const image = np.transpose(x.ref, [0, 3, 1, 2]);
+      const filter = np.transpose(weight.ref, [2, 3, 0, 1]);
+      const sides = /** @type {[number, number][]} */ ([0, 1].map(() => [padding, padding]));
+      const out = lax.convTranspose(image, filter, [stride, stride], sides, { transposeKernel: true });
+      return biased(np.transpose(out, [0, 2, 3, 1]), bias);
+    },
+    padEdge: (x) => doubled(doubled(x, 1), 2),
+    concat: (xs, axis) =>
+      np.concatenate(
+        xs.map((x) => x.ref),
+        axis,
+      ),
+    reshape: (x, shape) => x.ref.reshape([...shape]),
+    transpose: (x, order) => np.transpose(x.ref, [...order]),
+    gather: (table, indices) => np.take(table.ref, indices.ref, 0),
+    argmax: (x) => np.argmax(x.ref, -1),
+    crossEntropy(logits, targets) {
+      const wanted = nn.oneHot(targets.ref, logits.shape[1]);
+      return np.mean(np.sum(nn.logSoftmax(logits.ref, -1).mul(wanted), -1)).mul(-1);
+    },
+  };
+  return { engine, constants };
 }

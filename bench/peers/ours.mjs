@@ -1,170 +1,119 @@
-/** The cases in this project's engine, and what every engine starts from: weights, and one fixed batch. */
-import { Rng, nn, ops, optim, scope } from '@paella/tensor';
-import { Paella, addNoise, denoisingStep, optimizerStep } from 'paella';
-import { timed } from './contender.mjs';
+/** This project's engine in the terms of the cases. */
+import { ops, optim, scope } from '@paella/tensor';
 
 /** @typedef {import('@paella/tensor').Device} Device */
 /** @typedef {import('@paella/tensor').Tensor} Tensor */
-/** @typedef {import('./contender.mjs').Case} Case */
-/** @typedef {import('./contender.mjs').Contender} Contender */
-
-/** Draws the batch's noise, in every step the same. */
-const NOISE_SEED = 7;
-const MIN_T = 0.001;
+/** @typedef {import('./engine.mjs').Compiled} Compiled */
+/** @typedef {import('./engine.mjs').Values} Values */
+/** @typedef {import('../cases/case.mjs').Setup} Setup */
 
 /**
- * The U-Net, and a batch of random tokens. What it starts with zeros gets small random values: else whole branches
- * would compute nothing, and losses would agree whatever they do.
+ * Compiles a case's own form for this engine where it has one, else the one that all share.
  *
  * @param {Device} device
- * @param {import('paella').PaellaConfig} model
- * @returns {Promise<Case>}
+ * @param {Setup} setup
+ * @returns {Promise<Compiled & { constantBytes?: () => number }>}
  */
-export async function unetCase(device, model) {
-  const rng = new Rng(1);
-  const unet = new Paella(model, { device, rng });
-  /** @type {Case['weights']} */
-  const weights = {};
-  for (const [name, parameter] of unet.namedParameters()) {
-    const { shape } = parameter;
-    const data = await parameter.save();
-    weights[name] = data.some((value) => value !== 0) ? { shape, data } : hostValues(rng, shape, 0.05);
-  }
-  unet.dispose();
+export async function compileOurs(device, setup) {
+  if (setup.open) return setup.open(device);
+  const build = /** @type {NonNullable<Setup['ours']>} */ (setup.ours ?? setup.build);
+  /** @type {Map<Values, Tensor>} */
+  const constants = new Map();
+  const upload = (/** @type {Values} */ { data, shape }) => device.tensor(data, shape).keep();
+  const engine = engineOf((values) => {
+    const known = constants.get(values) ?? upload(values);
+    constants.set(values, known);
+    return known;
+  });
+  const inputs = setup.inputs.map(upload);
+  const owned = () => [...inputs, ...constants.values()];
+  const constantBytes = () => [...constants.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  if (!setup.train) return { ...repeated(device, () => build(engine, inputs), owned), constantBytes };
 
-  const [batch, side] = [8, 16];
-  const target = rng.randint(device, 0, model.num_labels, [batch, side, side]);
-  const byt5 = rng.normal(device, [batch, 4, model.byt5_embd]);
-  // As denoisingStep draws them: the peers are given the results.
-  const noise = new Rng(NOISE_SEED);
-  const t = scope(() => noise.uniform(device, [batch]).neg().add(1 + MIN_T).clamp(MIN_T, 1)); // prettier-ignore
-  const { noised, mask } = addNoise(target, t, { rng: noise, numLabels: model.num_labels });
-  /** @type {Case['inputs']} */
-  const inputs = {};
-  for (const [name, tensor] of Object.entries({ target, byt5, t, noised, mask })) {
-    const data = /** @type {Float32Array<ArrayBuffer>} */ (await tensor.data());
-    inputs[name] = { shape: tensor.shape, data };
-    tensor.dispose();
-  }
-  return { options: { case: 'unet', model, lr: 3e-4, gradClip: 1, labelSmoothing: 0.1 }, weights, inputs };
-}
-
-/**
- * One residual block, and the learning rate that makes its loss fall visibly in a few steps.
- *
- * @returns {Case}
- */
-export function blockCase() {
-  const [b, h, w, c] = [8, 8, 8, 256];
-  const rng = new Rng(2);
-  const values = (/** @type {number} */ bound, /** @type {number[]} */ ...shape) =>
-    hostValues(rng, shape, bound);
-  const weights = {
-    'depthwise.weight': values(0.3, c, 1, 3, 3),
-    'depthwise.bias': values(0.3, c),
-    'channelwise.0.weight': values(0.06, 4 * c, c),
-    'channelwise.0.bias': values(0.06, 4 * c),
-    'channelwise.2.gamma': values(0.5, 1, 1, 1, 4 * c),
-    'channelwise.2.beta': values(0.5, 1, 1, 1, 4 * c),
-    'channelwise.4.weight': values(0.06, c, 4 * c),
-    'channelwise.4.bias': values(0.06, c),
-  };
-  const inputs = { x: values(1.7, b, h, w, c), target: values(1.7, b, h, w, c) };
-  return { options: { case: 'block', lr: 0.3 }, weights, inputs };
-}
-
-/** Uniform in ±bound. @param {Rng} rng @param {readonly number[]} shape @param {number} bound */
-function hostValues(rng, shape, bound) {
-  const count = shape.reduce((a, b) => a * b, 1);
-  return { shape, data: rng.uniformArray(count).map((u) => (2 * u - 1) * bound) };
-}
-
-/**
- * @param {Device} device @param {Case} given @param {import('paella').PaellaConfig} model
- * @returns {Promise<Contender>}
- */
-export async function ourUnet(device, given, model) {
-  const unet = await loaded(new Paella(model, { device }), given);
-  const [tokens, byt5] = [given.inputs.target, given.inputs.byt5].map(({ data, shape }) =>
-    device.tensor(data, shape),
-  );
-  const optimizer = new optim.AdamW(unet.parameters(), { lr: 3e-4 });
+  const weights = setup.train.weights.map(upload);
+  for (const weight of weights) weight.requiresGrad = true;
+  const optimizer = new optim.SGD(weights, { lr: setup.train.lr });
   const step = () => {
-    const rng = new Rng(NOISE_SEED);
-    const { loss } = denoisingStep(unet, { tokens, cond: { byt5 } }, { rng, minT: MIN_T });
-    optimizerStep(optimizer, { gradClip: 1 });
-    return loss;
-  };
-  const ours = contender(device, step, [optimizer, unet, tokens, byt5]);
-  // Nothing else has run in this process yet.
-  const memory = () => ({ ...ours.memory(), process: process.resourceUsage().maxRSS / 2 ** 10 });
-  return { ...ours, memory };
-}
-
-/** Paella's ResBlock, which its package keeps to itself, from the same parts. */
-class ResBlock extends nn.Module {
-  /** @param {number} c @param {nn.ModuleContext} context */
-  constructor(c, context) {
-    super(context);
-    this.depthwise = new nn.Conv2d(c, c, 3, context, { padding: 1, groups: c });
-    this.channelwise = new nn.Positions(context, {
-      0: new nn.Linear(c, 4 * c, context),
-      2: new nn.GlobalResponseNorm(4 * c, context),
-      4: new nn.Linear(4 * c, c, context),
-    });
-  }
-
-  /** @param {Tensor} x */
-  forward(x) {
-    const normed = ops.layerNorm(this.depthwise.forward(x), { eps: 1e-6 });
-    const wide = this.channelwise.get(0).forward(normed, { activation: 'gelu' });
-    return this.channelwise.get(4).forward(this.channelwise.get(2).forward(wide), { residual: x });
-  }
-}
-
-/** @param {Device} device @param {Case} given @returns {Promise<Contender>} */
-export async function ourBlock(device, given) {
-  const [x, target] = [given.inputs.x, given.inputs.target].map(({ data, shape }) =>
-    device.tensor(data, shape),
-  );
-  const block = await loaded(new ResBlock(x.shape[3], { device }), given);
-  const optimizer = new optim.SGD(block.parameters(), { lr: Number(given.options.lr) });
-  const step = () => {
-    const loss = block.forward(x).sub(target).square().mean();
+    const loss = build(engine, [...inputs, ...weights]);
     loss.backward();
     optimizer.step();
     optimizer.zeroGrad();
     return loss;
   };
-  return contender(device, step, [optimizer, block, x, target]);
-}
-
-/** @template {nn.Module} M @param {M} module @param {Case} given */
-async function loaded(module, { weights }) {
-  const state = new Map(Object.entries(weights));
-  for (const [name, parameter] of module.namedParameters()) parameter.load(state.get(name)?.data ?? []);
-  await module.device.flush();
-  return module;
+  return { ...repeated(device, step, () => [...owned(), optimizer, ...weights]), constantBytes };
 }
 
 /**
- * @param {Device} device @param {() => Tensor} step @param {{ dispose(): void }[]} owned
- * @returns {Contender}
+ * @param {Device} device @param {() => Tensor} once @param {() => { dispose(): void }[]} owned
+ * @returns {Compiled}
  */
-function contender(device, step, owned) {
+function repeated(device, once, owned) {
+  /** @type {Tensor | undefined} */
+  let last;
   return {
-    name: 'ours',
-    device: device.info.name,
-    steps: (count) =>
-      timed(count, async () => {
-        const loss = scope(step);
-        const value = await loss.item();
-        loss.dispose();
-        return value;
-      }),
-    memory: () => ({ buffers: device.memory().peakBytes / 2 ** 20 }),
-    close: () => {
-      for (const one of owned) one.dispose();
+    run() {
+      last?.dispose();
+      last = scope(once).keep();
+    },
+    finish: () => device.synchronize(),
+    read: async () => Float32Array.from((await last?.data()) ?? []),
+    close() {
+      for (const one of [...(last ? [last] : []), ...owned()]) one.dispose();
+      device.trim();
     },
   };
+}
+
+/**
+ * @param {(values: Values) => Tensor} constant
+ * @returns {import('./engine.mjs').Engine<Tensor>}
+ */
+function engineOf(constant) {
+  return {
+    constant,
+    shapeOf: (x) => x.shape,
+    matmul: (a, b, options = {}) => matmul(a, b, options),
+    add: (a, b) => a.add(b),
+    sub: (a, b) => a.sub(b),
+    mul: (a, b) => a.mul(b),
+    div: (a, b) => a.div(b),
+    sqrt: (x) => x.sqrt(),
+    gelu: (x) => x.gelu(),
+    silu: (x) => x.silu(),
+    sum: (x, axes) => x.sum(axes, { keepdim: true }),
+    mean: (x, axes) => x.mean(axes, { keepdim: true }),
+    layerNorm: (x, eps) => ops.layerNorm(x, { eps }),
+    softmax: (x) => x.softmax(),
+    attention: (q, k, v, heads) => ops.attention(q, k, v, { heads }),
+    conv2d: (x, weight, options) => ops.conv2d(x, weight, options),
+    convTranspose2d: (x, weight, options) => ops.convTranspose2d(x, weight, options),
+    padEdge: (x) => doubled(doubled(x, 1), 2),
+    concat: (xs, axis) => ops.cat(xs, axis),
+    reshape: (x, shape) => x.reshape(shape),
+    transpose: (x, order) => x.permute(order),
+    gather: (table, indices) => ops.embedding(indices, table),
+    argmax: (x) => x.argmax(),
+    crossEntropy: (logits, targets) => ops.crossEntropy(logits, targets).mean(),
+  };
+}
+
+/** The first and last slice of an axis twice. @param {Tensor} x @param {number} axis */
+const doubled = (x, axis) => ops.cat([ops.slice(x, axis, 0, 1), x, ops.slice(x, axis, -1)], axis);
+
+/**
+ * Products with one transposed operand are what gradients are made of here, and have none themselves.
+ *
+ * @param {Tensor} a @param {Tensor} b
+ * @param {{ transposeA?: boolean, transposeB?: boolean, bias?: Tensor }} options
+ * @returns {Tensor}
+ */
+function matmul(a, b, { transposeA = false, transposeB = false, bias }) {
+  if (bias && !transposeA && !transposeB && b.rank === 2) return ops.linear(a, b, { bias });
+  if (bias) return matmul(a, b, { transposeA, transposeB }).add(bias);
+  const recorded = a.requiresGrad || b.requiresGrad;
+  if (!transposeA && !transposeB) return ops.matmul(a, b);
+  if (recorded || transposeA === transposeB) {
+    return ops.matmul(transposeA ? a.transpose() : a, transposeB ? b.transpose() : b);
+  }
+  return transposeB ? ops.matmulNT(a, b) : ops.matmulTN(a, b);
 }

@@ -6,7 +6,7 @@ export { binary, cast, unary } from './elementwise.js';
 export * from './embedding.js';
 export { cat, expand, permute, pixelShuffle, pixelUnshuffle, reshape, slice, transpose } from './layout.js';
 export * from './loss.js';
-export { linear, matmul, type LinearOptions } from './matmul.js';
+export { linear, matmul, matmulNT, matmulTN, type LinearOptions } from './matmul.js';
 export * from './noise.js';
 export * from './norm.js';
 export * from './quantize.js';

@@ -1,0 +1,95 @@
+/**
+ * What the adapter can do at most, measured on a device of its own beside the engines: a case's speed is shown as a
+ * share of it.
+ */
+import { sharedDevice } from './peers/dawn.mjs';
+
+/** @typedef {{ gflops: number, gbps: number }} Ceilings */
+
+const MIB = 2 ** 20;
+const REPEATS = 5;
+/** A measurement is made at least this long, in ms, by running the kernel more often. */
+const LONG_ENOUGH = 40;
+
+/**
+ * @param {string} adapter its name
+ * @param {{ fma: string, copy: string }} wgsl the texts of wgsl/fma.wgsl and wgsl/copy.wgsl
+ * @param {{ bytes?: number }} [options] how large a buffer is copied: beyond all caches
+ * @returns {Promise<Ceilings>} the best of several kernels and repeats; bytes read and written both count
+ */
+export async function measureCeilings(adapter, wgsl, { bytes = 128 * MIB } = {}) {
+  const { device } = await sharedDevice(adapter);
+  try {
+    return { gflops: await fmaCeiling(device, wgsl.fma), gbps: await copyCeiling(device, wgsl.copy, bytes) };
+  } finally {
+    device.destroy();
+  }
+}
+
+/** @param {GPUDevice} device @param {string} code */
+async function fmaCeiling(device, code) {
+  const rounds = 256;
+  const [groups, workgroup] = [256, 64];
+  const out = device.createBuffer({ size: 4 * groups * workgroup, usage: GPUBufferUsage.STORAGE });
+  let best = 0;
+  for (const chains of [2, 4, 8]) {
+    const kernel = await compile(device, code, { WG: workgroup, CHAINS: chains, ROUNDS: rounds }, [out]);
+    const flops = groups * workgroup * rounds * 16 * chains * 8;
+    const ms = await fastest(device, (encoder) => kernel(encoder, groups));
+    best = Math.max(best, flops / ms / 1e6);
+  }
+  out.destroy();
+  return best;
+}
+
+/** @param {GPUDevice} device @param {string} code @param {number} bytes */
+async function copyCeiling(device, code, bytes) {
+  const size = Math.min(bytes, device.limits.maxStorageBufferBindingSize);
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const [from, to] = [0, 1].map(() => device.createBuffer({ size, usage }));
+  const [workgroup, per] = [64, 4];
+  const kernel = await compile(device, code, { WG: workgroup, PER: per }, [from, to]);
+  const times = [
+    await fastest(device, (encoder) => encoder.copyBufferToBuffer(from, 0, to, 0, size)),
+    await fastest(device, (encoder) => kernel(encoder, size / (16 * workgroup * per))),
+  ];
+  from.destroy();
+  to.destroy();
+  return (2 * size) / Math.min(...times) / 1e6;
+}
+
+/**
+ * @param {GPUDevice} device @param {string} code @param {Record<string, number>} constants
+ * @param {GPUBuffer[]} buffers
+ * @returns {Promise<(encoder: GPUCommandEncoder, groups: number) => void>}
+ */
+async function compile(device, code, constants, buffers) {
+  const compute = { module: device.createShaderModule({ code }), constants };
+  const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute });
+  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+  return (encoder, groups) => {
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(groups);
+    pass.end();
+  };
+}
+
+/** Milliseconds of one. @param {GPUDevice} device @param {(encoder: GPUCommandEncoder) => void} record */
+async function fastest(device, record) {
+  const run = async (/** @type {number} */ count) => {
+    const start = performance.now();
+    const encoder = device.createCommandEncoder();
+    for (let i = 0; i < count; i++) record(encoder);
+    device.queue.submit([encoder.finish()]);
+    await device.queue.onSubmittedWorkDone();
+    return (performance.now() - start) / count;
+  };
+  await run(1);
+  const count = Math.max(1, Math.ceil(LONG_ENOUGH / (await run(1))));
+  const times = [];
+  for (let i = 0; i < REPEATS; i++) times.push(await run(count));
+  return Math.min(...times);
+}

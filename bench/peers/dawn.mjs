@@ -1,0 +1,40 @@
+/** The WebGPU entry that all engines of a run share, so that they compute on the same adapter and driver. */
+
+/**
+ * In Node, makes this process look like a page with WebGPU, to engines that know WebGPU in browsers only. They get the
+ * entry through which @paella/tensor opened the adapter, which keeps those on globalThis by driver and name. In a page,
+ * the page's own.
+ *
+ * @param {string} adapter its name
+ * @returns {GPU}
+ * @throws if this process has opened no such adapter yet
+ */
+export function sharedGpu(adapter) {
+  if (typeof document !== 'undefined') return navigator.gpu;
+  const instances = Reflect.get(globalThis, Symbol.for('paella.dawn-instances'));
+  for (const [key, gpu] of /** @type {Map<string, GPU>} */ (instances ?? new Map())) {
+    if (!key.endsWith(`: ${adapter}`)) continue;
+    const value = { gpu, userAgent: 'Node', hardwareConcurrency: 1 };
+    Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
+    return gpu;
+  }
+  throw new Error(`no WebGPU instance was made for ${adapter}`);
+}
+
+/**
+ * A device of the shared adapter with every limit it offers.
+ *
+ * @param {string} name the adapter's
+ * @returns {Promise<{ device: GPUDevice, info: GPUAdapterInfo }>}
+ */
+export async function sharedDevice(name) {
+  const adapter = await sharedGpu(name).requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error(`no adapter ${name}`);
+  /** @type {Record<string, number>} */
+  const requiredLimits = {};
+  for (const key in adapter.limits) {
+    const value = adapter.limits[/** @type {keyof GPUSupportedLimits} */ (key)];
+    if (typeof value === 'number') requiredLimits[key] = value;
+  }
+  return { device: await adapter.requestDevice({ requiredLimits }), info: adapter.info };
+}
