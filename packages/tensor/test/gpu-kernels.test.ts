@@ -1,28 +1,29 @@
 /** Kernels meant for GPUs, run on whichever adapter there is: it needs the feature, not the speed. */
 import fc from 'fast-check';
-import type { MatmulVariant } from '@paella/kernels';
+import { type MatmulVariant, planMatmul } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { ops, scope } from '../src/index.js';
 import { matmulNT, matmulTN } from '../src/ops/matmul.js';
 import { noise, relativeError, testDevice, upload } from './helpers.js';
 
 const device = await testDevice();
-/** Of sums of up to 1000 products in another order, some of which cancel. A wrong index shows as 1e-2 and more. */
+/** Of sums of some hundred products in another order, some of which cancel. A wrong index shows as 1e-2 and more. */
 const tolerance = 1e-5;
 
 /** Below, at and above the sizes of tiles, stages and pieces. */
-const rows = fc.constantFrom<number[]>(1, 3, 7, 8, 63, 64, 65, 130, 200);
+const rows = fc.constantFrom<number[]>(1, 3, 8, 63, 64, 65, 130);
 const columns = fc.constantFrom<number[]>(4, 12, 60, 64, 68, 132);
-const steps = fc.constantFrom<number[]>(4, 12, 16, 20, 64, 100, 512, 516, 1000);
+const steps = fc.constantFrom<number[]>(4, 12, 16, 20, 100, 512, 516);
 const shapes = fc.tuple(fc.integer({ min: 1, max: 3 }), rows, steps, columns);
 
-describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) => {
-  const check = (shape: typeof shapes, body: (values: [number, number, number, number]) => Promise<void>) =>
-    fc.assert(
-      fc.asyncProperty(shape, (values) => scope(() => body(values))),
-      { numRuns: 12 },
-    );
+type Sizes = [number, number, number, number];
+const check = (sizes: fc.Arbitrary<Sizes>, body: (values: Sizes) => Promise<void>) =>
+  fc.assert(
+    fc.asyncProperty(sizes, (values) => scope(() => body(values))),
+    { numRuns: 8 },
+  );
 
+describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) => {
   it('equals the naive twin over odd shapes: a·b, batched', () =>
     check(shapes, async ([batch, m, k, n]) => {
       const a = upload(device, noise([batch, m, k], 1));
@@ -39,17 +40,6 @@ describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) =
       expect(relativeError(await matmulNT(a, b, { force }).data(), want)).toBeLessThan(tolerance);
     }));
 
-  it('equals the naive twin over odd shapes: aᵀ·b, batched, whole and in chunks', () =>
-    check(fc.tuple(fc.integer({ min: 1, max: 3 }), columns, rows, columns), async ([batch, m, k, n]) => {
-      const a = upload(device, noise([batch, k, m], 1));
-      const b = upload(device, noise([batch, k, n], 2));
-      const want = await matmulTN(a, b, { force: 'naive' }).data();
-      for (const chunk of [undefined, 16, 33]) {
-        const out = await matmulTN(a, b, { force, chunk }).data();
-        expect(relativeError(out, want)).toBeLessThan(tolerance);
-      }
-    }));
-
   it('fuses what the naive twin does, with f32 and f16 weights', () =>
     check(shapes, async ([, m, k, n]) => {
       const x = upload(device, noise([m, k], 1));
@@ -64,5 +54,34 @@ describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) =
           expect(relativeError(out, want)).toBeLessThan(tolerance);
         }
       }
+    }));
+});
+
+describe.each<MatmulVariant>(['shared', 'tall'])('matmul %s of a transposed first operand', (force) => {
+  it('equals the naive twin over odd shapes, batched, whole and in chunks', () =>
+    check(fc.tuple(fc.integer({ min: 1, max: 3 }), columns, rows, columns), async ([batch, m, k, n]) => {
+      const a = upload(device, noise([batch, k, m], 1));
+      const b = upload(device, noise([batch, k, n], 2));
+      const want = await matmulTN(a, b, { force: 'naive' }).data();
+      for (const chunk of [undefined, 16, 33]) {
+        const out = await matmulTN(a, b, { force, chunk }).data();
+        expect(relativeError(out, want)).toBeLessThan(tolerance);
+      }
+    }));
+});
+
+describe('matmul matrix', () => {
+  it('equals the naive twin where subgroups multiply matrices, and is not chosen elsewhere', () =>
+    scope(async () => {
+      const { capabilities } = device;
+      const [m, k, n] = [192, 72, 128];
+      const { launch } = planMatmul({ batch: 1, m, k, n }, {}, capabilities);
+      expect(launch.kernel.name === 'matmul_matrix').toBe(capabilities.matrixSubgroup > 0);
+      const [x, w, bias] = [noise([m, k], 1), noise([k, n], 2), noise([n], 3)].map((one) =>
+        upload(device, one),
+      );
+      const want = await ops.linear(x, w, { bias, force: 'naive' }).data();
+      const out = await ops.linear(x, w, { bias }).data();
+      expect(relativeError(out, want)).toBeLessThan(tolerance);
     }));
 });

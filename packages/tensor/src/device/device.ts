@@ -100,14 +100,16 @@ export class Device {
     like = META,
   }: DeviceOptions = {}): Promise<Device> {
     if (adapter === 'meta') return new Device(like, null);
-    const { adapter: gpuAdapter, summary } = await openAdapter(adapter);
+    const { adapter: gpuAdapter, summary, languageFeatures } = await openAdapter(adapter);
     const features = baseline ? [] : WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
     const gpu = await gpuAdapter.requestDevice({
       requiredLimits: baseline ? {} : limitsOf(gpuAdapter),
       requiredFeatures: features as GPUFeatureName[],
     });
     const { name, vendor, architecture, isSoftware } = summary;
-    const matrixSubgroup = features.includes(SUBGROUP_MATRIX) ? matrixSubgroupOf(gpuAdapter.info) : 0;
+    // A Dawn without this has older forms of the matrices' functions.
+    const matrices = features.includes(SUBGROUP_MATRIX) && languageFeatures.has('subgroup_id');
+    const matrixSubgroup = matrices ? matrixSubgroupOf(gpuAdapter.info) : 0;
     const limits = limitsOf(gpu);
     const { subgroupMinSize = 0, subgroupMaxSize } = gpuAdapter.info;
     const equal = features.includes('subgroups') && subgroupMinSize === subgroupMaxSize;

@@ -98,7 +98,8 @@ async function open(options: GPURequestAdapterOptions): Promise<OpenedAdapter | 
   const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
   const name = description || device || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
   const isSoftware = isFallbackAdapter || isSoftwareName(`${name} ${architecture}`);
-  return { adapter, summary: summarize(adapter, { name, source: 'browser', isSoftware }) };
+  const summary = summarize(adapter, { name, source: 'browser', isSoftware });
+  return { adapter, summary, languageFeatures: navigator.gpu.wgslLanguageFeatures };
 }
 
 /** Why the page has no WebGPU, or undefined where it has. */

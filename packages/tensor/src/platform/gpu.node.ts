@@ -148,14 +148,22 @@ function driverMessages(stderr: string): string[] {
 }
 
 async function openCandidate({ name, backend, source }: AdapterCandidate): Promise<OpenedAdapter> {
-  const { adapter, error } = await ask(source === 'bundled-software' ? 'bundled' : 'system', name);
+  const { adapter, error, languageFeatures } = await ask(
+    source === 'bundled-software' ? 'bundled' : 'system',
+    name,
+  );
   if (!adapter) throw new Error(error || 'the driver does not start');
   const isSoftware = source !== 'gpu' || adapter.info.isFallbackAdapter;
-  return { adapter, summary: summarize(adapter, { name, backend, source, isSoftware }) };
+  return {
+    adapter,
+    summary: summarize(adapter, { name, backend, source, isSoftware }),
+    languageFeatures,
+  };
 }
 
 interface Answer {
   adapter: GPUAdapter | null;
+  languageFeatures: ReadonlySet<string>;
   /** Dawn's message where it refused. */
   error: string;
   /** What Dawn and the drivers wrote to stderr. */
@@ -165,6 +173,7 @@ interface Answer {
 /** Asks a Dawn instance for the adapter of a name, with the system's drivers or with the bundled one only. */
 async function ask(driver: 'system' | 'bundled', name: string): Promise<Answer> {
   const gpu = await dawnInstance(driver, name);
+  const languageFeatures = gpu.wgslLanguageFeatures;
   const libc = await openLibc();
   const bundled = driver === 'bundled' ? findBundledDriver() : undefined;
   const environment = bundled ? driverEnvironment((await unpackDriver(bundled)).manifest) : {};
@@ -174,8 +183,8 @@ async function ask(driver: 'system' | 'bundled', name: string): Promise<Answer> 
     gpu.requestAdapter({ powerPreference: 'high-performance' });
   const { value, stderr } = libc?.runAside(environment, request) ?? { value: request(), stderr: '' };
   return value.then(
-    (adapter) => ({ adapter, error: '', stderr }),
-    (error: unknown) => ({ adapter: null, error: String(error), stderr }),
+    (adapter) => ({ adapter, languageFeatures, error: '', stderr }),
+    (error: unknown) => ({ adapter: null, languageFeatures, error: String(error), stderr }),
   );
 }
 

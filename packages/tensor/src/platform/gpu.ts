@@ -21,6 +21,8 @@ export type AdapterSource = 'gpu' | 'system-software' | 'bundled-software' | 'br
 export interface OpenedAdapter {
   adapter: GPUAdapter;
   summary: AdapterSummary;
+  /** What its shaders may use without asking for it, such as `subgroup_id`. */
+  languageFeatures: ReadonlySet<string>;
 }
 
 /** One line of `paella doctor`. */
