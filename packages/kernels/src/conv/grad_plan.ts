@@ -1,14 +1,20 @@
 import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import { LANES } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import { subgroupInvocations } from '../shared/subgroups.js';
+import subgroups from '../shared/subgroups.wgsl';
 import inputNaiveSource from './conv_input_grad_naive.wgsl';
 import weightSource from './conv_weight_grad.wgsl';
+import weightSubgroupSource from './conv_weight_grad_subgroup.wgsl';
 import weightNaiveSource from './conv_weight_grad_naive.wgsl';
 import foldSource from './fold_edges.wgsl';
 import {
   type ConvShape,
   type ConvTransposeShape,
   WG,
+  chooseTile,
   convCost,
   convOutputSize,
   depthwise,
@@ -18,7 +24,17 @@ import skipInputSource from './skip_input_grad.wgsl';
 import sliding from './sliding.wgsl';
 import slidingWeightSource from './sliding_weight_grad.wgsl';
 
-const weightTile = defineKernel('conv_weight_grad', linear, weightSource);
+const weightTiles = {
+  tile: defineKernel('conv_weight_grad', linear, weightSource),
+  subgroup: defineKernel(
+    'conv_weight_grad_subgroup',
+    subgroups,
+    linear,
+    rank4,
+    subgroupTile,
+    weightSubgroupSource,
+  ),
+};
 const weightNaive = defineKernel('conv_weight_grad_naive', linear, weightNaiveSource);
 const inputNaive = defineKernel('conv_input_grad_naive', linear, inputNaiveSource);
 const folds = {
@@ -80,7 +96,13 @@ export function planConvWeightGrad(
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0 && options.force !== 'naive';
   const cost = convCost(shape, pixels, channels / groups, false);
   if (vec4s && groups === 1) {
-    const tiles = taps * Math.ceil(channels / 8) * (outChannels / 4);
+    const variant = chooseTile('conv weight gradient', shape, caps);
+    const bySubgroup = variant === 'subgroup';
+    const tiles =
+      taps *
+      (bySubgroup
+        ? subgroupInvocations(channels, outChannels / 4, caps)
+        : Math.ceil(channels / 8) * (outChannels / 4));
     const { chunk, chunks } = cut(pixels, tiles, 64, caps);
     const { out_size: grid, ...sizes } = sizesOf(shape, out);
     const params = {
@@ -95,7 +117,12 @@ export function planConvWeightGrad(
     };
     const [x, y] = linearGrid(tiles, WG, caps);
     return {
-      launch: launch(weightTile, { constants: { WG }, params, workgroups: [x, y, chunks], cost }),
+      launch: launch(weightTiles[variant], {
+        constants: { WG, ...(bySubgroup && { LANES: caps.subgroupSize }) },
+        params,
+        workgroups: [x, y, chunks],
+        cost,
+      }),
       chunks,
     };
   }

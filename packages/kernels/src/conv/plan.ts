@@ -1,14 +1,30 @@
-import { type Capabilities, type Kernel, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import {
+  type Capabilities,
+  type Kernel,
+  type Launch,
+  choose,
+  defineKernel,
+  launch,
+  linearGrid,
+} from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import { hasEqualSubgroups, subgroupInvocations } from '../shared/subgroups.js';
+import subgroups from '../shared/subgroups.wgsl';
 import tileSource from './conv.wgsl';
 import naiveSource from './conv_naive.wgsl';
+import subgroupSource from './conv_subgroup.wgsl';
 import transposeNaiveSource from './conv_transpose_naive.wgsl';
 import depthwiseSource from './depthwise.wgsl';
+import geometry from './geometry.wgsl';
 import skipSource from './skip.wgsl';
 import sliding from './sliding.wgsl';
 
-const tile = defineKernel('conv', linear, rank4, tileSource);
+const tiles = {
+  tile: defineKernel('conv', linear, rank4, geometry, tileSource),
+  subgroup: defineKernel('conv_subgroup', subgroups, linear, rank4, geometry, subgroupTile, subgroupSource),
+};
 const naive = defineKernel('conv_naive', linear, naiveSource);
 const transposeNaive = defineKernel('conv_transpose_naive', linear, transposeNaiveSource);
 export const depthwise = defineKernel('conv_depthwise', linear, depthwiseSource, sliding);
@@ -31,18 +47,21 @@ export interface ConvShape {
 /** The same without groups: `[kernelHeight,kernelWidth,channels,outChannels]`. */
 export type ConvTransposeShape = Omit<ConvShape, 'groups'>;
 
+/** `subgroup` and `tile` share pixels as products share rows, with subgroups of one size and without. */
+export type ConvVariant = 'tile' | 'subgroup' | 'depthwise' | 'naive';
+
 export interface ConvOptions {
   bias?: boolean;
   /** Positions outside repeat the nearest pixel instead of being zero. */
   replicate?: boolean;
   /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: 'tile' | 'depthwise' | 'naive';
+  force?: ConvVariant;
 }
 
 export interface ConvTransposeOptions {
   bias?: boolean;
   /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: 'tile' | 'naive';
+  force?: Exclude<ConvVariant, 'depthwise'>;
 }
 
 export const WG = 64;
@@ -73,8 +92,8 @@ export function convTransposeOutputSize(shape: ConvTransposeShape) {
 
 /** Operands: x, weight, bias or null, out. */
 export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabilities): Launch {
-  const { bias = false, replicate = false, force = chooseConv2d(shape) } = options;
-  if (force === 'depthwise') {
+  const { bias = false, replicate = false, force: variant = chooseConv2d(shape, caps) } = options;
+  if (variant === 'depthwise') {
     const range = { first4: 0, count4: shape.outChannels / 4 };
     return planSliding(depthwise, shape, range, { bias, replicate }, caps);
   }
@@ -89,17 +108,13 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
     stride,
     padding,
   };
-  if (force === 'tile') {
-    return launch(tile, {
-      constants: { WG, HAS_BIAS: bias },
-      params: {
-        ...sizes,
-        grid: sizes.out_size,
-        ...tileParams(shape, pixels),
-        replicate: Number(replicate),
-        transposed: 0,
-      },
-      workgroups: linearGrid(tiles(pixels, outChannels), WG, caps),
+  if (variant !== 'naive') {
+    const { workgroups, ...tiled } = planTiles(variant, shape, pixels, { bias }, caps);
+    const params = { ...sizes, ...tiled.params, grid: sizes.out_size, replicate: Number(replicate) };
+    return launch(tiles[variant], {
+      constants: tiled.constants,
+      params: { ...params, transposed: 0 },
+      workgroups,
       cost,
     });
   }
@@ -119,11 +134,26 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
   });
 }
 
-function chooseConv2d({ channels, outChannels, groups, stride }: ConvShape): 'tile' | 'depthwise' | 'naive' {
+function chooseConv2d(shape: ConvShape, caps: Capabilities): ConvVariant {
+  const { channels, outChannels, groups, stride } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
-  if (vec4s && groups === 1) return 'tile';
+  if (vec4s && groups === 1) return chooseTile('conv', shape, caps);
   if (vec4s && groups === channels && groups === outChannels && stride === 1) return 'depthwise';
   return 'naive';
+}
+
+const TILE = ['tile'] as const;
+const SUBGROUP = ['subgroup', 'tile'] as const;
+
+/** By the sizes of a convolution without groups, whose channels are divisible by 4. */
+export function chooseTile(
+  family: string,
+  shape: ConvTransposeShape,
+  caps: Capabilities,
+): 'tile' | 'subgroup' {
+  const { batch, height, width, channels, outChannels, kernelHeight, kernelWidth } = shape;
+  const sizes = [batch * height * width, kernelHeight * kernelWidth, channels, outChannels];
+  return choose(caps, family, sizes, hasEqualSubgroups(caps) ? SUBGROUP : TILE);
 }
 
 /**
@@ -192,7 +222,8 @@ export function planConvTranspose2d(
 ): Launch {
   const { batch, height, width, channels, outChannels, stride, padding } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
-  const { bias = false, force = vec4s ? 'tile' : 'naive' } = options;
+  const { bias = false, force } = options;
+  const variant = force ?? (vec4s ? chooseTile('conv transposed', shape, caps) : 'naive');
   const out = options.outputSize ?? convTransposeOutputSize(shape);
   const outPixels = batch * out.height * out.width;
   const cost = convCost(shape, batch * height * width, channels, bias);
@@ -204,7 +235,7 @@ export function planConvTranspose2d(
     stride,
     padding,
   };
-  if (force === 'naive') {
+  if (variant === 'naive') {
     const outputs = outPixels * outChannels;
     return launch(transposeNaive, {
       constants: { WG, HAS_BIAS: bias },
@@ -215,22 +246,32 @@ export function planConvTranspose2d(
   }
   const grid = [Math.ceil(out.width / stride), Math.ceil(out.height / stride)];
   const pixels = batch * grid[0] * grid[1];
-  const [x, y] = linearGrid(tiles(pixels, outChannels), WG, caps);
-  return launch(tile, {
-    constants: { WG, HAS_BIAS: bias },
-    params: { ...sizes, grid, ...tileParams(shape, pixels), replicate: 0, transposed: 1 },
-    workgroups: [x, y, stride * stride],
+  const { constants, params, workgroups } = planTiles(variant, shape, pixels, { bias }, caps);
+  return launch(tiles[variant], {
+    constants,
+    params: { ...sizes, ...params, grid, replicate: 0, transposed: 1 },
+    workgroups: [workgroups[0], workgroups[1], stride * stride],
     cost,
   });
 }
 
-/** Tiles of `conv.wgsl`: 4 pixels × 8 channels. */
-function tiles(pixels: number, outChannels: number): number {
-  return Math.ceil(pixels / 4) * Math.ceil(outChannels / 8);
-}
-
-function tileParams({ batch, channels, outChannels }: ConvTransposeShape, pixels: number) {
-  return { images: batch, pixel_tiles: Math.ceil(pixels / 4), k4: channels / 4, n4: outChannels / 4 };
+/** What both kernels by tiles want, for a grid of `pixels`: of 4 pixels × 8 channels, or a subgroup's. */
+function planTiles(
+  variant: 'tile' | 'subgroup',
+  { batch, channels, outChannels }: ConvTransposeShape,
+  pixels: number,
+  { bias }: { bias: boolean },
+  caps: Capabilities,
+) {
+  const [k4, n4] = [channels / 4, outChannels / 4];
+  const bySubgroup = variant === 'subgroup';
+  const pixelTiles = Math.ceil(pixels / (bySubgroup ? 16 : 4));
+  const invocations = bySubgroup ? subgroupInvocations(pixels, n4, caps) : pixelTiles * Math.ceil(n4 / 2);
+  return {
+    constants: { WG, HAS_BIAS: bias, ...(bySubgroup && { LANES: caps.subgroupSize }) },
+    params: { images: batch, pixel_tiles: pixelTiles, k4, n4 },
+    workgroups: linearGrid(invocations, WG, caps),
+  };
 }
 
 /** Every weight meets `pixels` pixels; an operand is counted once. */

@@ -20,15 +20,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-fn outer(x: vec4f, w: vec4f, s: mat4x4f) -> mat4x4f {
-  return mat4x4f(
-    fma(vec4f(x.x), w, s[0]),
-    fma(vec4f(x.y), w, s[1]),
-    fma(vec4f(x.z), w, s[2]),
-    fma(vec4f(x.w), w, s[3]),
-  );
-}
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,

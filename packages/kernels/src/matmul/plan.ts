@@ -7,6 +7,7 @@ import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
 import subgroupTile from '../shared/subgroup_tile.wgsl';
 import subgroups from '../shared/subgroups.wgsl';
+import { hasEqualSubgroups, subgroupInvocations } from '../shared/subgroups.js';
 import tile16 from '../shared/tile16.wgsl';
 import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
@@ -89,9 +90,7 @@ const TILE: readonly MatmulVariant[] = ['tile'];
 const SUBGROUP: readonly MatmulVariant[] = ['subgroup', 'tile'];
 
 /** What software adapters choose from. */
-function softwareVariants({ subgroupSize }: Capabilities): readonly MatmulVariant[] {
-  return subgroupSize === 4 || (subgroupSize > 0 && subgroupSize % 8 === 0) ? SUBGROUP : TILE;
-}
+const softwareVariants = (caps: Capabilities) => (hasEqualSubgroups(caps) ? SUBGROUP : TILE);
 
 /** What a product may be computed by here, the planner's guess first. */
 function variantsOf(
@@ -159,9 +158,8 @@ export function planMatmul(
 const WG = 64;
 
 /** One for 8 rows × 4 columns, or a subgroup's for 16 rows × 4 columns each. */
-function invocations(variant: 'tile' | 'subgroup', m: number, n: number, { subgroupSize }: Capabilities) {
-  if (variant === 'tile') return Math.ceil(m / 8) * (n / 4);
-  return Math.ceil(m / 16) * Math.ceil(n / 4 / subgroupSize) * subgroupSize;
+function invocations(variant: 'tile' | 'subgroup', m: number, n: number, caps: Capabilities): number {
+  return variant === 'tile' ? Math.ceil(m / 8) * (n / 4) : subgroupInvocations(m, n / 4, caps);
 }
 
 function tileConstants(variant: MatmulVariant, { subgroupSize }: Capabilities): Record<string, number> {

@@ -48,3 +48,13 @@ fn add_steps(t: Tile16, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, b: mat4x4f) 
   }
   return Tile16(rows_low(x0, b, t.t0), rows_high(x0, b, t.t1), rows_low(x1, b, t.t2), rows_high(x1, b, t.t3));
 }
+
+// One step of a product whose left operand has its rows in vec4s.
+fn outer(x: vec4f, w: vec4f, s: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    fma(vec4f(x.x), w, s[0]),
+    fma(vec4f(x.y), w, s[1]),
+    fma(vec4f(x.z), w, s[2]),
+    fma(vec4f(x.w), w, s[3]),
+  );
+}

@@ -63,11 +63,7 @@ function inputGradient(
   if (vec4s && groups === 1) {
     const [, oh, ow] = grad.shape;
     const back = { ...shape, height: oh, width: ow, channels: outChannels, outChannels: channels };
-    const plan = planConvTranspose2d(
-      back,
-      { outputSize: { height, width }, force: 'tile' },
-      device.capabilities,
-    );
+    const plan = planConvTranspose2d(back, { outputSize: { height, width } }, device.capabilities);
     device.run(plan, [grad, weight.permute([0, 1, 3, 2]), null, out]);
   } else if (
     vec4s &&

@@ -1,0 +1,89 @@
+// The gradient of a dense convolution's weight for software adapters with subgroups: what conv_weight_grad.wgsl computes.
+//
+// Layout   as there.
+// Needs    ca and cb divisible by 4, and subgroups as shared/subgroup_tile.wgsl wants them.
+// Cost     2·kh·kw·pixels·ca·cb FLOPs. A subgroup computes 16 rows of one tap, × 4 columns an invocation: four
+//          invocations load the rows of a pixel, and the next four those of the next pixel, for all.
+
+override WG: u32 = 64;
+
+struct Params {
+  size: vec2u,
+  grid: vec2u,
+  kernel: vec2u,
+  stride: u32,
+  padding: u32,
+  a4: u32,
+  b4: u32,
+  pixels: u32,
+  chunk: u32,
+  replicate: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let tile = linear_index(group, groups, local, WG) / LANES;
+  let rows = (params.a4 + 3u) / 4u;
+  let columns = (params.b4 + LANES - 1u) / LANES;
+  let column = tile % columns * LANES + lane;
+  let row4 = tile / columns % rows * 4u;
+  let tap = tile / (columns * rows);
+  if tap >= params.kernel.x * params.kernel.y { return; }
+  let offset = vec2i(vec2u(tap % params.kernel.x, tap / params.kernel.x)) - i32(params.padding);
+  let own_row4 = min(row4 + lane % 4u, params.a4 - 1u);
+  let own_column = min(column, params.b4 - 1u);
+  let steps = select(2u, 1u, LANES == 4u);
+  let start = group.z * params.chunk;
+  let end = min(start + params.chunk, params.pixels);
+
+  // The pixel whose rows this invocation loads.
+  let own = start + lane / 4u % steps;
+  let row = own / params.grid.x;
+  var at = vec2u(own % params.grid.x, row % params.grid.y);
+  var image = row / params.grid.y * params.size.y;
+  let last_row = params.pixels / (params.grid.x * params.grid.y) * params.size.y - 1u;
+  var t0 = mat4x4f(); var t1 = mat4x4f(); var t2 = mat4x4f(); var t3 = mat4x4f();
+  for (var p = start; p < end; p += steps) {
+    let wanted = vec2i(at * params.stride) + offset;
+    let source = clamp(wanted, vec2i(), vec2i(params.size) - 1);
+    let i = (min(image + u32(source.y), last_row) * params.size.x + u32(source.x)) * params.a4 + own_row4;
+    let x = select(vec4f(), a[i], params.replicate == 1u || all(source == wanted));
+    let w = b[p * params.b4 + own_column];
+    t0 = outer(subgroupBroadcast(x, 0u), w, t0);
+    t1 = outer(subgroupBroadcast(x, 1u), w, t1);
+    t2 = outer(subgroupBroadcast(x, 2u), w, t2);
+    t3 = outer(subgroupBroadcast(x, 3u), w, t3);
+    if LANES > 4u && p + 1u < end {
+      let next = b[(p + 1u) * params.b4 + own_column];
+      t0 = outer(subgroupBroadcast(x, 4u), next, t0);
+      t1 = outer(subgroupBroadcast(x, 5u), next, t1);
+      t2 = outer(subgroupBroadcast(x, 6u), next, t2);
+      t3 = outer(subgroupBroadcast(x, 7u), next, t3);
+    }
+    at.x += steps;
+    while at.x >= params.grid.x {
+      at = vec2u(at.x - params.grid.x, at.y + 1u);
+      if at.y == params.grid.y {
+        at.y = 0u;
+        image += params.size.y;
+      }
+    }
+  }
+  if column >= params.b4 { return; }
+  let taps = params.kernel.x * params.kernel.y;
+  let to = ((group.z * taps + tap) * params.a4 + row4) * 4u * params.b4 + column;
+  var quads = array(t0, t1, t2, t3);
+  for (var q = 0u; q < 4u && row4 + q < params.a4; q++) {
+    for (var r = 0u; r < 4u; r++) { out[to + (4u * q + r) * params.b4] = quads[q][r]; }
+  }
+}
