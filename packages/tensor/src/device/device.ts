@@ -259,11 +259,11 @@ export class Device {
   }
 
   memory(): MemoryUse {
-    const { liveBytes, pooledBytes, peakBytes } = this.#pool;
-    return { liveBytes, pooledBytes, peakBytes, liveTensors: this.#liveTensors };
+    const { liveBytes, pooledBytes, peakBytes, peakLiveBytes } = this.#pool;
+    return { liveBytes, pooledBytes, peakBytes, peakLiveBytes, liveTensors: this.#liveTensors };
   }
 
-  /** Starts a new measurement of `memory().peakBytes`. */
+  /** Starts a new measurement of `memory().peakBytes` and `peakLiveBytes`. */
   resetPeak(): void {
     this.#pool.resetPeak();
   }

@@ -8,6 +8,8 @@ export interface MemoryUse {
   pooledBytes: number;
   /** The most that live and pooled buffers held together since the start or the last `resetPeak`. */
   peakBytes: number;
+  /** The most that live buffers alone held since then: what an allocator that wastes nothing would need. */
+  peakLiveBytes: number;
   liveTensors: number;
 }
 
@@ -37,6 +39,7 @@ export class BufferPool {
   liveBytes = 0;
   pooledBytes = 0;
   peakBytes = 0;
+  peakLiveBytes = 0;
 
   constructor(create: (bytes: number) => DeviceBuffer, destroy: (buffer: DeviceBuffer) => void) {
     this.#create = create;
@@ -51,6 +54,7 @@ export class BufferPool {
     const buffer = reused ?? this.#create(size);
     this.liveBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.liveBytes + this.pooledBytes);
+    this.peakLiveBytes = Math.max(this.peakLiveBytes, this.liveBytes);
     return buffer;
   }
 
@@ -72,5 +76,6 @@ export class BufferPool {
 
   resetPeak(): void {
     this.peakBytes = this.liveBytes + this.pooledBytes;
+    this.peakLiveBytes = this.liveBytes;
   }
 }
