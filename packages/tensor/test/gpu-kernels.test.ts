@@ -39,7 +39,9 @@ describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) =
       const want = await matmulNT(a, b, { force: 'naive' }).data();
       expect(relativeError(await matmulNT(a, b, { force }).data(), want)).toBeLessThan(tolerance);
     }));
+});
 
+describe.each<MatmulVariant>(['shared', 'split'])('matmul %s', (force) => {
   it('fuses what the naive twin does, with f32 and f16 weights', () =>
     check(shapes, async ([, m, k, n]) => {
       const x = upload(device, noise([m, k], 1));

@@ -95,7 +95,6 @@ fn block_b(base: u32, quad: u32, k: u32) -> mat4x4f {
 }
 
 fn store(z: u32, row: u32, column: u32, sum: vec4f) {
-  if row >= params.m || column >= params.n4 { return; }
   let index = (z * params.m + row) * params.n4 + column;
   var y = sum;
   if (params.epilogue & 1u) != 0u { y += bias[column]; }
@@ -163,24 +162,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       t7 = fma(vec4f(x1.w), w1, t7);
     }
   }
-  // Indexed by constants: an array that a loop indexes would leave the registers.
-  let row = 4u * (first_row + i);
-  let below = 4u * (first_row + quads / 2u + i);
-  let column = first_column + j;
-  store(group.z, row, column, s0);
-  store(group.z, row + 1u, column, s1);
-  store(group.z, row + 2u, column, s2);
-  store(group.z, row + 3u, column, s3);
-  store(group.z, below, column, s4);
-  store(group.z, below + 1u, column, s5);
-  store(group.z, below + 2u, column, s6);
-  store(group.z, below + 3u, column, s7);
-  store(group.z, row, column + 8u, t0);
-  store(group.z, row + 1u, column + 8u, t1);
-  store(group.z, row + 2u, column + 8u, t2);
-  store(group.z, row + 3u, column + 8u, t3);
-  store(group.z, below, column + 8u, t4);
-  store(group.z, below + 1u, column + 8u, t5);
-  store(group.z, below + 2u, column + 8u, t6);
-  store(group.z, below + 3u, column + 8u, t7);
+  // A loop keeps the epilogue's code small, which SwiftShader takes seconds to compile otherwise. Should an array that it
+  // indexes leave the registers, that is 256 bytes an invocation once.
+  var sums = array(s0, s1, s2, s3, s4, s5, s6, s7, t0, t1, t2, t3, t4, t5, t6, t7);
+  for (var e = 0u; e < 16u; e++) {
+    let row = 4u * (first_row + e / 4u % 2u * (quads / 2u) + i) + e % 4u;
+    let column = first_column + e / 8u * 8u + j;
+    if row < params.m && column < params.n4 { store(group.z, row, column, sums[e]); }
+  }
 }
