@@ -2,6 +2,7 @@
 import { type Capabilities, type Cost, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
+import stagedTile from '../shared/staged_tile.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
 import matrixSource from './matmul_matrix.wgsl';
@@ -10,8 +11,8 @@ import sumSource from './matmul_sum.wgsl';
 import type { MatmulShape } from './plan.js';
 
 const shared = {
-  f32: defineKernel('matmul_shared', activation, weightF32, sharedSource),
-  f16: defineKernel('matmul_shared_f16', activation, weightF16, sharedSource),
+  f32: defineKernel('matmul_shared', activation, weightF32, stagedTile, sharedSource),
+  f16: defineKernel('matmul_shared_f16', activation, weightF16, stagedTile, sharedSource),
 };
 const matrix = defineKernel('matmul_matrix', matrixSource, activation);
 const sum = defineKernel('matmul_sum', linear, activation, sumSource);

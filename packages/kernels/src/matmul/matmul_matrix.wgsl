@@ -27,7 +27,7 @@ struct Params {
   // From one batch entry to the next; 0 where an operand is shared by all.
   a_stride: u32,
   b_stride: u32,
-  // As in matmul.wgsl.
+  // As in epilogue.wgsl.
   epilogue: u32,
 }
 

@@ -11,7 +11,7 @@ struct Params {
   size: u32,
   n4: u32,
   chunks: u32,
-  // As in matmul.wgsl.
+  // As in epilogue.wgsl.
   epilogue: u32,
 }
 
