@@ -110,6 +110,7 @@ export class Pipeline {
   ): Promise<Pipeline> {
     const folder = await openModelFolder(model);
     const { card } = folder;
+    await rehearse(card, device, dtype);
     const unet = new Paella(card.unet.config, { device }).to({ dtype });
     const vqgan = new VQModel(card.vqgan.config, { device }).to({ dtype });
     const load = async (part: LoadProgress['part'], into: Paella | VQModel | ByT5Encoder, file: string) => {
@@ -144,9 +145,6 @@ export class Pipeline {
     }
     const steps = options.steps ?? sampler.steps;
     return scope(async () => {
-      // Decoding compiles while the first step runs, instead of after the last.
-      const decoder = this.#warmUpDecoder(shape);
-      decoder.catch(() => {}); // reported by the await below, if sampling gets that far
       const tokens = await sample(this.unet, this.condition(prompt, count), {
         uncond: this.condition(negative, count, { asWritten: true }),
         shape,
@@ -160,7 +158,6 @@ export class Pipeline {
         signal: options.signal,
         onStep: onStep && ((info) => onStep({ ...info, preview: () => this.decode(info.tokens) })),
       });
-      await decoder;
       const images = await this.decode(tokens);
       return { images, tokens: (await tokens.data()) as Uint32Array, shape, seed };
     });
@@ -207,10 +204,6 @@ export class Pipeline {
     this.dispose();
   }
 
-  #warmUpDecoder(shape: readonly [number, number, number]): Promise<void> {
-    return this.device.warmUp(() => this.vqgan.decodeIndices(this.device.empty(shape, 'u32')));
-  }
-
   #tokenGrid([width, height]: readonly [number, number]): [number, number] {
     const multiple = this.sizeMultiple;
     if ([width, height].some((side) => !Number.isInteger(side) || side < multiple || side % multiple !== 0)) {
@@ -220,6 +213,25 @@ export class Pipeline {
     }
     return [height / this.vqgan.factor, width / this.vqgan.factor];
   }
+}
+
+/** Starts to compile what drawing a picture takes, so that it is ready when the weights are. */
+async function rehearse(card: ModelCard, device: Device, dtype: 'f32' | 'f16'): Promise<void> {
+  const rehearsal = device.rehearsal();
+  const unet = new Paella(card.unet.config, { device: rehearsal }).to({ dtype });
+  const vqgan = new VQModel(card.vqgan.config, { device: rehearsal }).to({ dtype });
+  const [width, height] = card.image_size.map((side) => side / vqgan.factor);
+  const condition = (length: number): ConditionInputs => ({
+    byt5: rehearsal.empty([1, length, card.unet.config.byt5_embd]),
+  });
+  await scope(async () => {
+    // The shorter of the two is padded and masked, as the empty prompt is.
+    const inputs = { uncond: condition(1), shape: [1, height, width], rng: new Rng(0) } as const;
+    const { temperature, cfg } = card.sampler;
+    const options = { ...inputs, temperature, cfg, steps: 2, renoiseSteps: 1 };
+    const tokens = await sample(unet, condition(4), options);
+    noGrad(() => vqgan.decodeIndices(tokens));
+  });
 }
 
 async function loadTextEncoder(

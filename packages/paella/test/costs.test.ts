@@ -126,9 +126,12 @@ describe('a picture', () => {
     const pipeline = await Pipeline.load('default', { device });
     device.trim();
     device.resetPeak();
+    // Loading rehearses: everything compiles while the weights are on their way.
+    const { pipelines } = device.stats();
+    expect(pipelines).toBeLessThanOrEqual(27);
     await pipeline.generate('a red apple', { seed: 1 });
     const first = device.stats();
-    expectWithin(first, { pipelines: 27 });
+    expect(first.pipelines).toBe(pipelines);
     await pipeline.generate('a red apple', { seed: 1 });
     // Of each step, and of what comes before and after.
     expectWithin(between(first, device.stats()), { pipelines: 0, buffersCreated: 0, submits: 3 * 12 + 8 });

@@ -172,6 +172,17 @@ describe('Device', () => {
     device.destroy();
   });
 
+  it('compiles what a rehearsal runs, and runs nothing', async () => {
+    const device = await Device.create();
+    work(device.rehearsal(), 1).dispose();
+    const { pipelines, dispatches, buffersCreated } = device.stats();
+    expect(pipelines).toBeGreaterThan(0);
+    expect({ dispatches, buffersCreated }).toEqual({ dispatches: 0, buffersCreated: 0 });
+    work(device, 1).dispose();
+    expect(device.stats().pipelines).toBe(pipelines);
+    device.destroy();
+  });
+
   it('measures kernels where the adapter has timestamps', async () => {
     const device = await testDevice();
     if (!device.info.features.includes('timestamp-query')) {

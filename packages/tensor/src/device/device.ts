@@ -72,7 +72,8 @@ export class Device {
   /** Compilations started, while {@link warmUp} runs. */
   #warmUp: Promise<void>[] | null = null;
 
-  private constructor(info: DeviceInfo, gpu: GPUDevice | null) {
+  /** @param onPipeline for the meta device: called with the first launch of each pipeline */
+  private constructor(info: DeviceInfo, gpu: GPUDevice | null, onPipeline?: (launch: Launch) => void) {
     this.info = info;
     this.isMeta = gpu === null;
     this.capabilities = {
@@ -82,7 +83,9 @@ export class Device {
       subgroupSize: info.subgroupSize,
       matrixSubgroup: info.matrixSubgroup,
     };
-    this.#executor = gpu ? new GpuExecutor(gpu, this.#stats, info) : new MetaExecutor(this.#stats);
+    this.#executor = gpu
+      ? new GpuExecutor(gpu, this.#stats, info)
+      : new MetaExecutor(this.#stats, onPipeline);
     this.#pool = new BufferPool(
       (bytes) => this.#executor.createBuffer(bytes),
       (buffer) => this.#executor.destroyBuffer(buffer),
@@ -221,6 +224,17 @@ export class Device {
     }
     let done = 0;
     await Promise.all(compiling.map((one) => one.then(() => onProgress?.(++done, compiling.length))));
+  }
+
+  /**
+   * A meta device whose kernels are this one's, and compile here when they are first used there. So pipelines are
+   * ready by the time that a model's weights are: run it on the rehearsal while they load.
+   */
+  rehearsal(): Device {
+    return new Device(this.info, null, (launch) => {
+      // Whoever needs the pipeline hears of it if it does not compile.
+      this.#executor.compile(launch).catch(() => {});
+    });
   }
 
   /** Resolves when everything recorded so far is on the device's queue. */

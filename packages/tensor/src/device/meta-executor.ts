@@ -7,10 +7,13 @@ import type { KernelProfile } from './profiler.js';
 export class MetaExecutor implements Executor {
   readonly #stats: Stats;
   readonly #pipelines = new ByPipeline<true>();
+  readonly #onPipeline: (launch: Launch) => void;
   #nextId = 0;
 
-  constructor(stats: Stats) {
+  /** @param onPipeline called with the first launch of each pipeline */
+  constructor(stats: Stats, onPipeline: (launch: Launch) => void = () => {}) {
     this.#stats = stats;
+    this.#onPipeline = onPipeline;
   }
 
   createBuffer(bytes: number): DeviceBuffer {
@@ -68,6 +71,7 @@ export class MetaExecutor implements Executor {
   #count(launch: Launch): void {
     this.#pipelines.get(launch, () => {
       this.#stats.pipelines++;
+      this.#onPipeline(launch);
       return true;
     });
   }
