@@ -12,6 +12,7 @@ export {
   type ConvShape,
   type ConvTransposeOptions,
   type ConvTransposeShape,
+  type ConvVariant,
 } from './conv/plan.js';
 export * from './elementwise/plan.js';
 export * from './embedding/plan.js';

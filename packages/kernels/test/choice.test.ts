@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   type Capabilities,
   type MatmulShape,
+  planConv2d,
+  planConvTranspose2d,
   planCrossEntropy,
   planMatmul,
   planMatmulTN,
@@ -94,6 +96,31 @@ describe('a matrix product', () => {
     };
     expect(named(planMatmul(shape(64, 5120, 1280), {}, { ...gpu, choose }))).toBe('matmul_nn_f32');
     expect(asked).toEqual([['matmul nn f32 1×64×4096×1024', ['split', 'shared', 'tall', 'tile']]]);
+  });
+});
+
+describe('a dense convolution', () => {
+  const square = (height: number, channels: number) => ({
+    batch: 1,
+    height,
+    width: height,
+    channels,
+    outChannels: channels,
+    kernelHeight: 4,
+    kernelWidth: 4,
+    stride: 2,
+    padding: 1,
+    groups: 1,
+  });
+
+  it('is staged in workgroup memory on a GPU, unless it would fill a corner of a tile', () => {
+    for (const plan of [planConv2d, planConvTranspose2d]) {
+      expect(plan(square(32, 128), {}, gpu).kernel.name).toBe('conv_shared');
+      expect(plan(square(32, 8), {}, gpu).kernel.name).toBe('conv');
+      expect(plan(square(4, 128), {}, gpu).kernel.name).toBe('conv');
+      expect(plan(square(32, 6), {}, gpu).kernel.name).toMatch(/naive/);
+      expect(plan(square(32, 128), {}, software).kernel.name).toBe('conv');
+    }
   });
 });
 

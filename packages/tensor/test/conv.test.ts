@@ -1,3 +1,4 @@
+import type { ConvVariant } from '@paella/kernels';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../src/device/device.js';
@@ -135,7 +136,7 @@ const kernel = fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max
 const odd = fc.constantFrom(1, 3, 5, 12);
 const fours = fc.constantFrom(4, 8, 12);
 
-type Force = 'tile' | 'depthwise' | 'naive' | undefined;
+type Force = ConvVariant | undefined;
 
 /** Sums of positive numbers do not cancel, so that one output alone has a small relative error too. */
 const positive = ({ shape, data }: Values) => ({ shape, data: data.map((value) => value + 1.5) });
@@ -150,7 +151,10 @@ async function check(arbitrary: fc.Arbitrary<Case>, force: Force, transposed = f
       const operands = [x, weight].map((values) => upload(device, values));
       const options = { bias: bias && upload(device, bias), stride: c.stride, padding: c.padding };
       const out = transposed
-        ? convTranspose2d(operands[0], operands[1], { ...options, force: force as 'tile' | 'naive' })
+        ? convTranspose2d(operands[0], operands[1], {
+            ...options,
+            force: force as Exclude<ConvVariant, 'depthwise'>,
+          })
         : conv2d(operands[0], operands[1], {
             ...options,
             groups: c.groups,
@@ -165,8 +169,8 @@ async function check(arbitrary: fc.Arbitrary<Case>, force: Force, transposed = f
 }
 
 describe('against float64', () => {
-  it.each(['tile', 'naive', undefined] as const)('dense, kernel %s', async (force) => {
-    const channels = force === 'tile' ? fours : fc.oneof(odd, fours);
+  it.each(['tile', 'shared', 'naive', undefined] as const)('dense, kernel %s', async (force) => {
+    const channels = force === 'tile' || force === 'shared' ? fours : fc.oneof(odd, fours);
     const groups = fc.constant(1);
     await check(fc.record({ ...common, channels, outChannels: channels, kernel, groups }), force);
   });
@@ -196,8 +200,8 @@ describe('against float64', () => {
     await check(arbitrary, undefined);
   });
 
-  it.each(['tile', 'naive', undefined] as const)('transposed, kernel %s', async (force) => {
-    const channels = force === 'tile' ? fours : fc.oneof(odd, fours);
+  it.each(['tile', 'shared', 'naive', undefined] as const)('transposed, kernel %s', async (force) => {
+    const channels = force === 'tile' || force === 'shared' ? fours : fc.oneof(odd, fours);
     const arbitrary = fc.record({
       ...common,
       channels,

@@ -23,26 +23,40 @@ const check = (sizes: fc.Arbitrary<Sizes>, body: (values: Sizes) => Promise<void
     { numRuns: 8 },
   );
 
-describe.each<MatmulVariant>(['shared', 'tall', 'split'])('matmul %s', (force) => {
-  it('equals the naive twin over odd shapes: a·b, batched', () =>
-    check(shapes, async ([batch, m, k, n]) => {
-      const a = upload(device, noise([batch, m, k], 1));
-      const b = upload(device, noise([batch, k, n], 2));
-      const want = await ops.matmul(a, b, { force: 'naive' }).data();
-      expect(relativeError(await ops.matmul(a, b, { force }).data(), want)).toBeLessThan(tolerance);
-    }));
+// Pipelines by barriers take a software adapter seconds to compile: `tall` differs from `shared` in one constant.
+describe('products staged in workgroup memory', () => {
+  it.each<MatmulVariant>(['shared', 'tall', 'split'])(
+    'equal the naive twin over odd shapes: a·b, %s',
+    (force) =>
+      check(shapes, async ([batch, m, k, n]) => {
+        const a = upload(device, noise([batch, m, k], 1));
+        const b = upload(device, noise([batch, k, n], 2));
+        const want = await ops.matmul(a, b, { force: 'naive' }).data();
+        expect(relativeError(await ops.matmul(a, b, { force }).data(), want)).toBeLessThan(tolerance);
+      }),
+  );
 
-  it('equals the naive twin over odd shapes: a·bᵀ, batched', () =>
+  it.each<MatmulVariant>(['shared', 'split'])('equal the naive twin over odd shapes: a·bᵀ, %s', (force) =>
     check(shapes, async ([batch, m, k, n]) => {
       const a = upload(device, noise([batch, m, k], 1));
       const b = upload(device, noise([batch, n, k], 2));
       const want = await matmulNT(a, b, { force: 'naive' }).data();
       expect(relativeError(await matmulNT(a, b, { force }).data(), want)).toBeLessThan(tolerance);
-    }));
-});
+    }),
+  );
 
-describe.each<MatmulVariant>(['shared', 'split'])('matmul %s', (force) => {
-  it('fuses what the naive twin does, with f32 and f16 weights', () =>
+  it('equal the naive twin over odd shapes: aᵀ·b, whole and in chunks', () =>
+    check(fc.tuple(fc.integer({ min: 1, max: 3 }), columns, rows, columns), async ([batch, m, k, n]) => {
+      const a = upload(device, noise([batch, k, m], 1));
+      const b = upload(device, noise([batch, k, n], 2));
+      const want = await matmulTN(a, b, { force: 'naive' }).data();
+      for (const chunk of [undefined, 16, 33]) {
+        const out = await matmulTN(a, b, { force: 'shared', chunk }).data();
+        expect(relativeError(out, want)).toBeLessThan(tolerance);
+      }
+    }));
+
+  it.each<MatmulVariant>(['shared', 'split'])('fuse what the naive twin does, f16 weights too: %s', (force) =>
     check(shapes, async ([, m, k, n]) => {
       const x = upload(device, noise([m, k], 1));
       const weight = upload(device, noise([k, n], 2));
@@ -56,20 +70,27 @@ describe.each<MatmulVariant>(['shared', 'split'])('matmul %s', (force) => {
           expect(relativeError(out, want)).toBeLessThan(tolerance);
         }
       }
-    }));
-});
+    }),
+  );
 
-describe.each<MatmulVariant>(['shared', 'tall'])('matmul %s of a transposed first operand', (force) => {
-  it('equals the naive twin over odd shapes, batched, whole and in chunks', () =>
-    check(fc.tuple(fc.integer({ min: 1, max: 3 }), columns, rows, columns), async ([batch, m, k, n]) => {
-      const a = upload(device, noise([batch, k, m], 1));
-      const b = upload(device, noise([batch, k, n], 2));
-      const want = await matmulTN(a, b, { force: 'naive' }).data();
-      for (const chunk of [undefined, 16, 33]) {
-        const out = await matmulTN(a, b, { force, chunk }).data();
+  // Several tiles of pixels and of channels; conv.test.ts has every other kind of shape.
+  it.each([
+    { image: [2, 9, 11, 20], kernel: 3, outChannels: 132, padding: 1, paddingMode: 'replicate' as const },
+    { image: [1, 16, 18, 68], kernel: 4, outChannels: 68, padding: 1, stride: 2 },
+    { image: [3, 7, 5, 4], kernel: 2, outChannels: 64, padding: 0, stride: 2 },
+  ])('equal the naive twin as convolutions of $image by $kernel to $outChannels', (one) =>
+    scope(async () => {
+      const { image, kernel, outChannels, ...options } = one;
+      const x = upload(device, noise(image, 1));
+      const weight = upload(device, noise([kernel, kernel, image[3], outChannels], 2));
+      const bias = upload(device, noise([outChannels], 3));
+      for (const op of [ops.conv2d, ops.convTranspose2d]) {
+        const want = await op(x, weight, { ...options, bias, force: 'naive' }).data();
+        const out = await op(x, weight, { ...options, bias, force: 'shared' }).data();
         expect(relativeError(out, want)).toBeLessThan(tolerance);
       }
-    }));
+    }),
+  );
 });
 
 describe('matmul matrix', () => {

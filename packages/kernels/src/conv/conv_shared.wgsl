@@ -10,12 +10,17 @@
 override HAS_BIAS: bool = false;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = first_of(group, groups, params.n4);
+  if first.x >= params.pixel_tiles * WG { return; }
   let phase = phase_of(group.z);
   // Taps that a phase sees in each direction, and vec4s of channels of all of them.
   let taps = (params.kernel + phase.tap_step - 1u - phase.first_tap) / phase.tap_step;
   let end = taps.x * taps.y * params.k4;
-  let first = vec2u(group.y * WG, group.x * TILE_COLUMNS);
   let at_a = block_of_a(local);
   let at_b = block_of_b(local);
   let p0 = position_of(first.x + 4u * at_a.x);

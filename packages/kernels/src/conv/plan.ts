@@ -9,11 +9,13 @@ import {
 } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import stagedTile from '../shared/staged_tile.wgsl';
 import subgroupTile from '../shared/subgroup_tile.wgsl';
 import { hasEqualSubgroups, subgroupInvocations } from '../shared/subgroups.js';
 import subgroups from '../shared/subgroups.wgsl';
 import tileSource from './conv.wgsl';
 import naiveSource from './conv_naive.wgsl';
+import sharedSource from './conv_shared.wgsl';
 import subgroupSource from './conv_subgroup.wgsl';
 import transposeNaiveSource from './conv_transpose_naive.wgsl';
 import depthwiseSource from './depthwise.wgsl';
@@ -24,6 +26,7 @@ import sliding from './sliding.wgsl';
 const tiles = {
   tile: defineKernel('conv', linear, rank4, geometry, tileSource),
   subgroup: defineKernel('conv_subgroup', subgroups, linear, rank4, geometry, subgroupTile, subgroupSource),
+  shared: defineKernel('conv_shared', linear, geometry, stagedTile, sharedSource),
 };
 const naive = defineKernel('conv_naive', linear, naiveSource);
 const transposeNaive = defineKernel('conv_transpose_naive', linear, transposeNaiveSource);
@@ -47,8 +50,11 @@ export interface ConvShape {
 /** The same without groups: `[kernelHeight,kernelWidth,channels,outChannels]`. */
 export type ConvTransposeShape = Omit<ConvShape, 'groups'>;
 
-/** `subgroup` and `tile` share pixels as products share rows, with subgroups of one size and without. */
-export type ConvVariant = 'tile' | 'subgroup' | 'depthwise' | 'naive';
+/**
+ * `subgroup` and `tile` share pixels as products share rows, with subgroups of one size and without; `shared` stages both
+ * operands in workgroup memory, for GPUs.
+ */
+export type ConvVariant = 'tile' | 'subgroup' | 'shared' | 'depthwise' | 'naive';
 
 export interface ConvOptions {
   bias?: boolean;
@@ -137,13 +143,15 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
 function chooseConv2d(shape: ConvShape, caps: Capabilities): ConvVariant {
   const { channels, outChannels, groups, stride } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
-  if (vec4s && groups === 1) return chooseTile('conv', shape, caps);
+  if (vec4s && groups === 1) return chooseDense('conv', shape, caps);
   if (vec4s && groups === channels && groups === outChannels && stride === 1) return 'depthwise';
   return 'naive';
 }
 
 const TILE = ['tile'] as const;
 const SUBGROUP = ['subgroup', 'tile'] as const;
+const SHARED = ['shared', 'tile'] as const;
+const SMALL = ['tile', 'shared'] as const;
 
 /** By the sizes of a convolution without groups, whose channels are divisible by 4. */
 export function chooseTile(
@@ -151,9 +159,23 @@ export function chooseTile(
   shape: ConvTransposeShape,
   caps: Capabilities,
 ): 'tile' | 'subgroup' {
+  return choose(caps, family, choiceSizes(shape), hasEqualSubgroups(caps) ? SUBGROUP : TILE);
+}
+
+/** The same where there is a kernel for GPUs as well: its tiles have 64 pixels and channels. */
+function chooseDense(
+  family: string,
+  shape: ConvTransposeShape,
+  caps: Capabilities,
+): 'tile' | 'subgroup' | 'shared' {
+  if (caps.isSoftware) return chooseTile(family, shape, caps);
+  const sizes = choiceSizes(shape);
+  return choose(caps, family, sizes, Math.min(sizes[0], shape.outChannels) >= 32 ? SHARED : SMALL);
+}
+
+function choiceSizes(shape: ConvTransposeShape): number[] {
   const { batch, height, width, channels, outChannels, kernelHeight, kernelWidth } = shape;
-  const sizes = [batch * height * width, kernelHeight * kernelWidth, channels, outChannels];
-  return choose(caps, family, sizes, hasEqualSubgroups(caps) ? SUBGROUP : TILE);
+  return [batch * height * width, kernelHeight * kernelWidth, channels, outChannels];
 }
 
 /**
@@ -223,7 +245,7 @@ export function planConvTranspose2d(
   const { batch, height, width, channels, outChannels, stride, padding } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
   const { bias = false, force } = options;
-  const variant = force ?? (vec4s ? chooseTile('conv transposed', shape, caps) : 'naive');
+  const variant = force ?? (vec4s ? chooseDense('conv transposed', shape, caps) : 'naive');
   const out = options.outputSize ?? convTransposeOutputSize(shape);
   const outPixels = batch * out.height * out.width;
   const cost = convCost(shape, batch * height * width, channels, bias);
@@ -255,15 +277,23 @@ export function planConvTranspose2d(
   });
 }
 
-/** What both kernels by tiles want, for a grid of `pixels`: of 4 pixels × 8 channels, or a subgroup's. */
+/** What kernels by tiles want, for a grid of `pixels`: tiles of 4 pixels × 8 channels, a subgroup's or a workgroup's. */
 function planTiles(
-  variant: 'tile' | 'subgroup',
+  variant: keyof typeof tiles,
   { batch, channels, outChannels }: ConvTransposeShape,
   pixels: number,
   { bias }: { bias: boolean },
   caps: Capabilities,
 ) {
   const [k4, n4] = [channels / 4, outChannels / 4];
+  if (variant === 'shared') {
+    const rows = Math.ceil(pixels / 64);
+    return {
+      constants: { WG, HAS_BIAS: bias },
+      params: { images: batch, pixel_tiles: rows, k4, n4 },
+      workgroups: linearGrid(rows * Math.ceil(n4 / 16), 1, caps),
+    };
+  }
   const bySubgroup = variant === 'subgroup';
   const pixelTiles = Math.ceil(pixels / (bySubgroup ? 16 : 4));
   const invocations = bySubgroup ? subgroupInvocations(pixels, n4, caps) : pixelTiles * Math.ceil(n4 / 2);

@@ -11,8 +11,8 @@ import sumSource from './matmul_sum.wgsl';
 import type { MatmulShape } from './plan.js';
 
 const shared = {
-  f32: defineKernel('matmul_shared', activation, weightF32, stagedTile, sharedSource),
-  f16: defineKernel('matmul_shared_f16', activation, weightF16, stagedTile, sharedSource),
+  f32: defineKernel('matmul_shared', linear, activation, weightF32, stagedTile, sharedSource),
+  f16: defineKernel('matmul_shared_f16', linear, activation, weightF16, stagedTile, sharedSource),
 };
 const matrix = defineKernel('matmul_matrix', matrixSource, activation);
 const sum = defineKernel('matmul_sum', linear, activation, sumSource);
@@ -81,13 +81,14 @@ const tileCount = ({ batch, m, n }: MatmulShape): number =>
 export function planSharedMatmul(
   shape: MatmulShape,
   options: GpuMatmulOptions & { tall?: boolean; chunk?: number },
+  caps: Capabilities,
 ): Launch {
   const { batch, m, k, n } = shape;
   const { transposeA = false, transposeB = false, weight = 'f32', tall = false, epilogue = 0 } = options;
   const chunk = options.chunk ?? Math.max(1, k);
   const chunks = Math.max(1, Math.ceil(k / chunk));
-  const columns = Math.ceil(n / TILE);
-  const rows = Math.ceil(m / (tall ? 2 * TILE : TILE));
+  const tiles = Math.ceil(n / TILE) * Math.ceil(m / (tall ? 2 * TILE : TILE));
+  const [x, y] = linearGrid(tiles, 1, caps);
   return launch(shared[weight], {
     constants: { WG: tall ? 128 : 64, A_STEPS: transposeA, B_STEPS: !transposeB },
     params: {
@@ -102,7 +103,7 @@ export function planSharedMatmul(
       chunks,
       epilogue: chunks > 1 ? 0 : epilogue,
     },
-    workgroups: [columns, rows, batch * chunks],
+    workgroups: [x, y, batch * chunks],
     cost: productCost(shape, weight, chunks, chunks > 1 ? 0 : epilogue),
   });
 }

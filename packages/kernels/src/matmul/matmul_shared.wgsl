@@ -85,11 +85,16 @@ fn store(z: u32, row: u32, column: u32, sum: vec4f) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let first = first_of(group, groups, params.n4);
+  if first.x >= params.m { return; }
   let batch = group.z / params.chunks;
   let start = group.z % params.chunks * params.chunk;
   let end = min(start + params.chunk, params.k);
-  let first = vec2u(group.y * WG, group.x * TILE_COLUMNS);
   let at_a = block_of_a(local);
   let at_b = block_of_b(local);
   var sums = Sums();

@@ -125,13 +125,13 @@ export function planMatmul(
   if (variant === 'split') {
     const chunk = gpuChunk(shape);
     const chunks = Math.ceil(k / chunk);
-    const product = planSharedMatmul(shape, { ...stored, chunk });
+    const product = planSharedMatmul(shape, { ...stored, chunk }, caps);
     if (chunks < 2) return { launch: product };
     return { launch: product, split: { chunks, sum: planMatmulSum(shape, chunks, epilogue, caps) } };
   }
   if (variant === 'matrix' && !transposeB) return { launch: planMatrixMatmul(shape, epilogue, caps) };
   if (variant === 'shared' || variant === 'tall' || variant === 'matrix') {
-    return { launch: planSharedMatmul(shape, { ...stored, tall: variant === 'tall' }) };
+    return { launch: planSharedMatmul(shape, { ...stored, tall: variant === 'tall' }, caps) };
   }
   const vec4s = variant !== 'naive';
   const lanes = vec4s ? 4 : 1;
@@ -213,6 +213,7 @@ export function planMatmulTN(
     const product = planSharedMatmul(
       { batch, m, k, n },
       { transposeA: true, tall: variant === 'tall', chunk },
+      caps,
     );
     return { launch: product, chunks: Math.ceil(k / chunk) };
   }

@@ -30,6 +30,14 @@ struct Sums {
   t0: vec4f, t1: vec4f, t2: vec4f, t3: vec4f, t4: vec4f, t5: vec4f, t6: vec4f, t7: vec4f,
 }
 
+// First row and first vec4 of columns of a workgroup's tile, in a grid folded as linear_index wants: those past the last
+// row are nobody's. Neighbours share their rows.
+fn first_of(group: vec3u, groups: vec3u, n4: u32) -> vec2u {
+  let columns = (n4 + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+  let tile = linear_index(group, groups, 0u, 1u);
+  return vec2u(tile / columns * WG, tile % columns * TILE_COLUMNS);
+}
+
 // The block that an invocation stages: which quad of the tile's rows, and the first of its four steps. Neighbours stage
 // neighbouring quads, whose vec4s lie in different banks.
 fn block_of_a(local: u32) -> vec2u {
