@@ -1,98 +1,102 @@
 /** `npm run bench -- --help` */
 import { Device } from '@paella/tensor';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { measureCeilings } from './ceilings.mjs';
 import { peers as known } from './peers/index.mjs';
-import { firstLine, openPeers, runCase } from './run.mjs';
-import { suites } from './suites.mjs';
-import { headLine, rowLines } from './table.mjs';
+import { htmlReport, markdownReport } from './report.mjs';
+import { firstLine } from './run.mjs';
+import { resultsSchema } from './schema.mjs';
+import { runSession, suiteNames } from './session.mjs';
 
-const HELP = `Measures this engine and others on one adapter.
+const HELP = `Measures this engine and others on one adapter, in turns.
 
-  --suite NAME        ${[...Object.keys(suites), 'all'].join(' | ')} (all)
-  --peers A,B         of ${Object.keys(known).join(', ')} (all that load)
-  --adapter NAME      as Device.create takes it (auto)
-  --case TEXT         only cases whose names contain it
-  --rounds N          turns of every engine (7; on SwiftShader 3)
-  --json FILE         writes the results
+  --suite NAME    ${[...suiteNames, 'all'].join(' | ')}, or some with commas (all)
+  --peers A,B     ${Object.keys(known).join(', ')} (all that load); '' for none
+  --adapter NAME  auto, gpu, software, or a part of an adapter's name (auto)
+  --case TEXT     only cases whose names contain it
+  --rounds N      turns of every engine (7; 3 on SwiftShader)
+  --json FILE     writes the results
+  --report DIR    writes report.md and report.html
+  --browser       runs the page in headless Chromium instead, on its adapter
 `;
 
-const { values: options } = parsed();
-const software = (/** @type {string} */ name) => /swiftshader/i.test(name);
-const suiteNames = options.suite === 'all' ? Object.keys(suites) : options.suite.split(',');
-const peerNames = options.peers?.split(',').filter(Boolean) ?? Object.keys(known);
-for (const name of suiteNames) if (!(name in suites)) refuse(`--suite: no suite '${name}'`);
-for (const name of peerNames) if (!(name in known)) refuse(`--peers: no peer '${name}'`);
-const asked = Number(options.rounds ?? 7);
-if (!Number.isInteger(asked) || asked < 1)
-  refuse(`--rounds: expected a whole number from 1 on, got ${options.rounds}`);
-
-const device = await Device.create({ adapter: options.adapter });
-const adapter = device.info.name;
-const rounds = options.rounds === undefined && software(adapter) ? 3 : asked;
-const text = (/** @type {string} */ file) => readFile(new URL(file, import.meta.url), 'utf8');
-const ceilings = await measureCeilings(adapter, {
-  fma: await text('wgsl/fma.wgsl'),
-  copy: await text('wgsl/copy.wgsl'),
-});
-const { peers, missing } = await openPeers(peerNames, adapter);
-const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
-say(`${adapter}: ${ceilings.gflops.toFixed(1)} GFLOP/s, ${ceilings.gbps.toFixed(1)} GB/s at most`);
-for (const [name, why] of Object.entries(missing)) say(`without ${name}: ${why}`);
-
-const cpuMs = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
-/** @type {import('./schema.mjs').Results['cases']} */
-const results = [];
-for (const name of suiteNames) {
-  const { cases } = await suites[name]();
-  const chosen = cases.filter((one) => one.name.includes(options.case ?? ''));
-  if (chosen.length > 0)
-    say(
-      `\n${headLine(
-        name,
-        peers.map((peer) => peer.name),
-      )}`,
-    );
-  for (const one of chosen) {
-    try {
-      const result = await runCase(one, device, peers, { rounds, budgetMs: 30_000, ceilings, cpuMs });
-      results.push(result);
-      for (const line of rowLines(
-        result,
-        peers.map((peer) => peer.name),
-      ))
-        say(line);
-    } catch (error) {
-      process.exitCode = 1;
-      say(`${one.name}: ${firstLine(error)}`);
-    }
-  }
+const say = (/** @type {string} */ line) => void process.stdout.write(`${line}\n`);
+const options = parsed();
+const { results, failed } = options.browser ? await inBrowser() : await inNode();
+const checked = resultsSchema.parse(results);
+if (options.json) await write(options.json, `${JSON.stringify(checked, null, 1)}\n`);
+if (options.report) {
+  await write(join(options.report, 'report.md'), markdownReport(checked));
+  await write(join(options.report, 'report.html'), htmlReport(checked));
 }
-if (options.json) {
-  const { version } = JSON.parse(await text('package.json'));
-  /** @type {import('./schema.mjs').Results} */
-  const all = {
-    adapter,
+if (failed.length > 0) say(`\nfailed: ${failed.join('; ')}`);
+// Engines of other people may keep the process alive.
+process.exit(failed.length > 0 ? 1 : 0);
+
+async function inNode() {
+  const device = await Device.create({ adapter: options.adapter });
+  const slow = /swiftshader/i.test(device.info.name);
+  const outcome = await runSession(device, {
+    suites: options.suites,
+    peers: options.peers,
+    filter: options.case,
+    rounds: options.rounds ?? (slow ? 3 : 7),
     platform: `Node ${process.version}, ${availableParallelism()}× ${cpus()[0].model.trim()}`,
-    date: new Date().toISOString(),
-    versions: { ours: version, ...Object.fromEntries(peers.map((peer) => [peer.name, peer.version])) },
-    ceilings,
-    cases: results,
-    missing,
-  };
-  await writeFile(options.json, `${JSON.stringify(all, null, 1)}\n`);
+    versions: await versions(),
+    wgsl: { fma: await text('wgsl/fma.wgsl'), copy: await text('wgsl/copy.wgsl') },
+    cpuMs() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+    say,
+  });
+  device.destroy();
+  return outcome;
 }
-for (const peer of peers) await peer.close();
-device.destroy();
+
+async function inBrowser() {
+  const { runPage } = await import('./browser.mjs');
+  const { suites, peers, case: filter, rounds } = options;
+  return runPage({ suites, peers, filter, rounds: rounds ?? 3, versions: await versions() }, say);
+}
+
+/** @param {string} file beside this one */
+async function text(file) {
+  return readFile(new URL(file, import.meta.url), 'utf8');
+}
+
+/** @param {string} file @param {string} content */
+async function write(file, content) {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, content);
+}
+
+async function versions() {
+  return { paella: JSON.parse(await text('package.json')).version };
+}
 
 function parsed() {
+  const { values } = arguments_();
+  if (values.help) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
+  const suites = values.suite === 'all' ? suiteNames : values.suite.split(',');
+  const peers = values.peers?.split(',').filter(Boolean) ?? Object.keys(known);
+  for (const name of suites) if (!suiteNames.includes(name)) refuse(`--suite: there is no suite '${name}'`);
+  for (const name of peers) if (!(name in known)) refuse(`--peers: there is no peer '${name}'`);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+    refuse(`--rounds: expected a whole number from 1 on, got '${values.rounds}'`);
+  }
+  return { ...values, suites, peers, rounds };
+}
+
+function arguments_() {
   try {
-    const result = parseArgs({
+    return parseArgs({
       options: {
         suite: { type: 'string', default: 'all' },
         peers: { type: 'string' },
@@ -100,14 +104,11 @@ function parsed() {
         case: { type: 'string' },
         rounds: { type: 'string' },
         json: { type: 'string' },
+        report: { type: 'string' },
+        browser: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
-    if (result.values.help) {
-      process.stdout.write(HELP);
-      process.exit(0);
-    }
-    return result;
   } catch (error) {
     return refuse(firstLine(error));
   }

@@ -2,7 +2,7 @@
  * What the adapter can do at most, measured on a device of its own beside the engines: a case's speed is shown as a
  * share of it.
  */
-import { sharedDevice } from './peers/dawn.mjs';
+import { settled, sharedDevice } from './peers/dawn.mjs';
 
 /** @typedef {{ gflops: number, gbps: number }} Ceilings */
 
@@ -84,7 +84,7 @@ async function fastest(device, record) {
     const encoder = device.createCommandEncoder();
     for (let i = 0; i < count; i++) record(encoder);
     device.queue.submit([encoder.finish()]);
-    await device.queue.onSubmittedWorkDone();
+    await settled(device.queue.onSubmittedWorkDone());
     return (performance.now() - start) / count;
   };
   await run(1);

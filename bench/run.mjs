@@ -21,8 +21,7 @@ import { REFERENCE, peers as known } from './peers/index.mjs';
  * @typedef {object} RunOptions
  * @property {number} rounds at most; fewer where they would take longer than `budgetMs`, but at least 3
  * @property {number} budgetMs of a case's rounds
- * @property {Ceilings} ceilings
- * @property {(() => number) | undefined} cpuMs processor time of this process so far, of all its threads
+ * @property {() => number} [cpuMs] processor time of this process so far, of all its threads
  */
 
 /** A measurement repeats a case until it takes this long. */
@@ -57,7 +56,7 @@ export async function openPeers(names, adapter) {
  * @param {Device} device
  * @param {readonly Peer[]} peers
  * @param {RunOptions} options
- * @returns {Promise<CaseResult>}
+ * @returns {Promise<Omit<CaseResult, 'bound' | 'ceilingShare'>>}
  * @throws if this engine fails
  */
 export async function runCase(given, device, peers, options) {
@@ -93,7 +92,7 @@ export async function runCase(given, device, peers, options) {
       bytes: setup.bytes ?? leastBytes(setup, ours, reference.length),
     };
     const facts = { dispatches: dispatches / steps, pipelines };
-    return summary(given, timings, work, facts, left, options.ceilings);
+    return summary(given, timings, work, facts, left);
   } finally {
     for (const compiled of running.values()) compiled.close();
   }
@@ -189,10 +188,8 @@ function leastBytes({ inputs, train }, ours, outputs) {
  * @param {{ flops: number, bytes: number }} work
  * @param {{ dispatches: number, pipelines: number }} facts of ours
  * @param {Record<string, string>} left
- * @param {Ceilings} ceilings
- * @returns {CaseResult}
  */
-function summary({ suite, name }, times, work, facts, left, ceilings) {
+function summary({ suite, group = suite, name }, times, work, facts, left) {
   const timings = Object.fromEntries([...times].map(([engine, own]) => [engine, timing(own, work)]));
   const { ours, ...peers } = timings;
   const compared = Object.entries(peers).filter(([peer]) => peer !== REFERENCE);
@@ -201,10 +198,9 @@ function summary({ suite, name }, times, work, facts, left, ceilings) {
     const own = ours[key];
     return values.length > 0 && own ? Math.min(...values) / own : null;
   };
-  const shares = { compute: ours.gflops / ceilings.gflops, memory: ours.gbps / ceilings.gbps };
-  const bound = shares.compute > shares.memory ? 'compute' : 'memory';
   return {
     suite,
+    group,
     name,
     ...work,
     ours: { ...ours, ...facts },
@@ -212,9 +208,20 @@ function summary({ suite, name }, times, work, facts, left, ceilings) {
     left,
     ratio: best('ms'),
     cpuRatio: best('cpuMs'),
-    bound,
-    ceilingShare: shares[bound],
   };
+}
+
+/**
+ * Adds which ceiling binds a case, and the share of it that was reached.
+ *
+ * @param {Omit<CaseResult, 'bound' | 'ceilingShare'>} result
+ * @param {Ceilings} ceilings
+ * @returns {CaseResult}
+ */
+export function withCeilings(result, ceilings) {
+  const shares = { compute: result.ours.gflops / ceilings.gflops, memory: result.ours.gbps / ceilings.gbps };
+  const bound = shares.compute > shares.memory ? 'compute' : 'memory';
+  return { ...result, bound, ceilingShare: shares[bound] };
 }
 
 /** @param {{ repeats: number, ms: number[], cpuMs: number[] }} own @param {{ flops: number, bytes: number }} work @returns {Timing} */

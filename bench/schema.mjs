@@ -17,6 +17,8 @@ const timing = z.object({
 });
 const caseResult = z.object({
   suite: z.string(),
+  /** What it is summed up with. */
+  group: z.string(),
   name: z.string(),
   /** Of one run: arithmetic by definition, and the bytes that it must move at least. */
   flops: z.number().nonnegative(),

@@ -1,13 +1,19 @@
 /** Results as lines of a terminal. */
 
 /** @typedef {import('./schema.mjs').CaseResult} CaseResult */
+/** @typedef {import('./schema.mjs').Fact} Fact */
 
 const NAME = 52;
 const cell = (/** @type {string} */ value) => ` ${value.padStart(9)}`;
 
-/** Four digits at most. @param {number} value */
-export const short = (value) =>
-  value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(1) : value.toPrecision(3);
+/** Three digits, and no exponent. @param {number} value */
+export function short(value) {
+  if (value >= 100 || value === 0) return value.toFixed(0);
+  return value >= 0.001 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+}
+
+/** @param {number} share */
+export const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** @param {string} title @param {readonly string[]} peers their names */
 export function headLine(title, peers) {
@@ -16,18 +22,23 @@ export function headLine(title, peers) {
 }
 
 /** @param {CaseResult} result @param {readonly string[]} peers their names */
-export function rowLines({ name, ours, peers: timed, left, bound, ceilingShare, ratio, cpuRatio }, peers) {
-  const share = `${Math.round(100 * ceilingShare)}%${bound === 'compute' ? 'c' : 'm'}`;
+export function rowLine({ name, ours, peers: timed, bound, ceilingShare, ratio, cpuRatio }, peers) {
   const times = [
     short(ours.ms),
     ours.cpuMs === undefined ? '' : short(ours.cpuMs),
     short(ours.gflops),
     short(ours.gbps),
-    share,
+    `${percent(ceilingShare)} ${bound === 'compute' ? 'c' : 'm'}`,
     ratio === null ? '' : `${short(ratio)}×`,
     cpuRatio === null ? '' : `${short(cpuRatio)}×`,
     ...peers.map((peer) => (timed[peer] ? short(timed[peer].ms) : '–')),
   ];
-  const reasons = Object.entries(left).map(([peer, why]) => `  without ${peer}: ${why}`);
-  return [`${name.padEnd(NAME)}${times.map(cell).join('')}`, ...reasons];
+  return `${name.padEnd(NAME)}${times.map(cell).join('')}`;
 }
+
+/** @param {readonly Fact[]} facts */
+export const factLines = (facts) =>
+  facts.flatMap(({ name, ours }) => [
+    `\n${name}`,
+    ...Object.entries(ours).map(([key, value]) => `  ${key.padEnd(NAME - 2)}${cell(short(value))}`),
+  ]);

@@ -11,6 +11,7 @@
 /**
  * @typedef {object} Case
  * @property {string} suite
+ * @property {string} [group] what it is summed up with in short tables; the suite where absent
  * @property {string} name unique within its suite
  * @property {() => Setup | Promise<Setup>} setup makes the values; called when the case's turn comes
  *

@@ -9,6 +9,12 @@ import { sizeOf, uniform, whole } from './case.mjs';
 /** @typedef {import('./case.mjs').Setup} Setup */
 
 const suite = 'kernels';
+const MATMUL = 'matrix products';
+const CONV = 'convolutions';
+const POINTWISE = 'norms, softmax, GELU';
+const ATTENTION = 'attention';
+const BACKWARD = 'forward and backward';
+const HEADS = 'heads of 8192 labels';
 const LABELS = 8192;
 
 /** `a·b`, each of them stored transposed or not. @param {number} m @param {number} k @param {number} n @returns {Case} */
@@ -17,6 +23,7 @@ const matmul = (m, k, n, { batch = 1, transposeA = false, transposeB = false } =
   const lead = batch > 1 ? [batch] : [];
   return {
     suite,
+    group: MATMUL,
     name: `matmul ${kind} ${batch > 1 ? `${batch}×` : ''}${m}×${k}·${k}×${n}`,
     setup() {
       const a = uniform([...lead, ...(transposeA ? [k, m] : [m, k])]);
@@ -38,6 +45,7 @@ const matmul = (m, k, n, { batch = 1, transposeA = false, transposeB = false } =
  */
 const conv = (name, image, weight, options) => ({
   suite,
+  group: CONV,
   name,
   setup() {
     const filter = uniform(weight);
@@ -58,6 +66,7 @@ const conv = (name, image, weight, options) => ({
  */
 const convTranspose = (name, image, weight, options) => ({
   suite,
+  group: CONV,
   name,
   setup() {
     const filter = uniform(weight);
@@ -72,6 +81,7 @@ const convTranspose = (name, image, weight, options) => ({
 /** The first block after a skip connection: channel g of the output sees channels 2g and 2g + 1 of the two joined. */
 const skipConv = (/** @type {readonly number[]} */ image) => ({
   suite,
+  group: CONV,
   name: `skip convolution 3×3, 2·[${image.join(',')}]`,
   /** @returns {Setup} */
   setup() {
@@ -90,6 +100,7 @@ const skipConv = (/** @type {readonly number[]} */ image) => ({
 /** @param {string} name @param {readonly number[]} shape @param {import('./case.mjs').Build} build @returns {Case} */
 const pointwise = (name, shape, build) => ({
   suite,
+  group: POINTWISE,
   name: `${name} ${shape.join('×')}`,
   setup: () => ({ inputs: [uniform(shape, { bound: 3 })], build }),
 });
@@ -97,6 +108,7 @@ const pointwise = (name, shape, build) => ({
 /** @param {readonly number[]} shape @returns {Case} */
 const responseNorm = (shape) => ({
   suite,
+  group: POINTWISE,
   name: `GRN ${shape.slice(0, 3).join('×')}×${shape[3]}`,
   setup() {
     const [gamma, beta] = [1, 2].map((seed) => uniform([shape[3]], { seed }));
@@ -116,6 +128,7 @@ const responseNorm = (shape) => ({
 /** @type {Case} */
 const linearGelu = {
   suite,
+  group: MATMUL,
   name: 'linear + bias + GELU 1024×256·256×1024',
   setup() {
     const [weight, bias] = [uniform([256, 1024]), uniform([1024])];
@@ -136,6 +149,7 @@ const linearGelu = {
  */
 const attention = (batch, queries, keys, heads, size) => ({
   suite,
+  group: ATTENTION,
   name: `attention ${heads}×${size}, ${batch}·${queries} queries, ${keys} keys`,
   setup() {
     const [n, m] = [queries, keys].map((rows) => [batch, rows, heads * size]);
@@ -156,6 +170,7 @@ const attention = (batch, queries, keys, heads, size) => ({
  */
 const backward = (name, shapes, out, apply, rate, flops) => ({
   suite,
+  group: BACKWARD,
   name: `${name}, forward and backward`,
   setup: () => ({
     inputs: [uniform(out, { seed: 9 })],
@@ -174,6 +189,7 @@ const backward = (name, shapes, out, apply, rate, flops) => ({
 /** The last layer and its loss, with the gradients of both operands. @type {Case} */
 const crossEntropyHead = {
   suite,
+  group: HEADS,
   name: `cross-entropy head 1024×64·64×${LABELS}, forward and backward`,
   setup: () => ({
     inputs: [whole([1024], LABELS)],
@@ -192,6 +208,7 @@ const crossEntropyHead = {
  */
 const samplingHead = {
   suite,
+  group: HEADS,
   name: `sampling head 1024×64·64×${LABELS}`,
   setup() {
     const [rows, c] = [1024, 64];
@@ -227,6 +244,7 @@ const samplingHead = {
 /** @type {Case} */
 const argmaxHead = {
   suite,
+  group: HEADS,
   name: `argmax head 1024×64·64×${LABELS}`,
   setup() {
     const weight = uniform([64, LABELS]);

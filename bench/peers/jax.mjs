@@ -1,5 +1,5 @@
 /** jax-js on its WebGPU backend, a case compiled by its `jit` as a whole. */
-import { sharedGpu } from './dawn.mjs';
+import { settled, sharedGpu } from './dawn.mjs';
 
 /** @typedef {import('@jax-js/jax').Array} Arr */
 /** @typedef {import('./engine.mjs').Values} Values */
@@ -11,6 +11,7 @@ import { sharedGpu } from './dawn.mjs';
  */
 export async function open(adapter) {
   sharedGpu(adapter); // before it is loaded
+  await import('core-js/actual/iterator/index.js'); // it calls helpers that Node has from 22 on
   const jax = await import('@jax-js/jax');
   const { jit, numpy: np, tree, valueAndGrad } = jax;
   const ready = await jax.init('webgpu');
@@ -30,7 +31,7 @@ export async function open(adapter) {
         // What nobody asks for is never computed: this submits it, and does not wait.
         last.ref.gpuBufferSync();
       },
-      finish: () => queue.onSubmittedWorkDone(),
+      finish: () => settled(queue.onSubmittedWorkDone()),
       read: async () => Float32Array.from((await last?.ref.data()) ?? []),
       close() {
         last?.dispose();
@@ -164,8 +165,10 @@ function makeEngine({ lax, nn, numpy: np }, upload) {
     gather: (table, indices) => np.take(table.ref, indices.ref, 0),
     argmax: (x) => np.argmax(x.ref, -1),
     crossEntropy(logits, targets) {
-      const wanted = nn.oneHot(targets.ref, logits.shape[1]);
-      return np.mean(np.sum(nn.logSoftmax(logits.ref, -1).mul(wanted), -1)).mul(-1);
+      // nn.oneHot takes rows of an identity matrix, which is larger than a buffer may be here.
+      const labels = np.arange(logits.shape[1]);
+      const wanted = np.equal(np.expandDims(np.astype(targets.ref, np.int32), 1), labels);
+      return np.mean(np.sum(np.where(wanted, nn.logSoftmax(logits.ref, -1), 0), -1)).mul(-1);
     },
   };
   return { engine, constants };
