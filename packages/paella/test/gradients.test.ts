@@ -8,7 +8,7 @@ import {
   denoisingLoss,
   denoisingTerms,
 } from '../src/index.js';
-import { expectError, relativeError } from '../../tensor/test/helpers.js';
+import { expectError, pretendedGpu, relativeError } from '../../tensor/test/helpers.js';
 import { checkpoint, expectGolden, floats, imageInput, input, json, testDevice } from './helpers.js';
 
 /**
@@ -50,9 +50,12 @@ async function goldenBatch(device: Device, golden: StateDict) {
 }
 
 describe('training gradients against PyTorch', () => {
-  it('of Paella, for every parameter', () =>
-    scope(async () => {
-      const device = await testDevice();
+  it.each([
+    ['chosen here', testDevice],
+    ['chosen for GPUs', pretendedGpu],
+  ] as const)('of Paella, for every parameter, by kernels %s', async (_, open) => {
+    const device = await open();
+    await scope(async () => {
       const unet = await tinyPaella(device);
       const golden = await checkpoint('paella-tiny.golden.safetensors');
       const batch = await goldenBatch(device, golden);
@@ -70,7 +73,9 @@ describe('training gradients against PyTorch', () => {
       expect(rows.shape).toEqual(batch.target.shape);
       expect((await correct.data()).every((x) => x === 0 || x === 1)).toBe(true);
       unet.dispose();
-    }));
+    });
+    if (open === pretendedGpu) device.destroy();
+  });
 
   it('of the VQGAN in training mode, for every parameter, with its running statistics', () =>
     scope(async () => {

@@ -15,6 +15,13 @@ export function testDevice(): Promise<Device> {
   return device;
 }
 
+/** A device of its own that planners take for a GPU: what they would choose there runs here. For the caller to destroy. */
+export async function pretendedGpu(): Promise<Device> {
+  const device = await Device.create();
+  Object.assign(device.capabilities, { isSoftware: false });
+  return device;
+}
+
 /** Every way to compute the rows of a normalisation, a softmax or a sum that `on` has; undefined is the planner's. */
 export function teamForces(on: Device): (TeamForce | undefined)[] {
   return [undefined, 'naive', 'team', ...(on.capabilities.subgroups ? (['subgroups'] as const) : [])];
