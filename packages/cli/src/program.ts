@@ -1,12 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { convert, type ConvertOptions } from './commands/convert.js';
 import { type EmojiDatasetOptions, datasetEmoji } from './commands/dataset.js';
-import { doctor } from './commands/doctor.js';
+import { type DoctorOptions, doctor } from './commands/doctor.js';
 import { generate, type GenerateOptions } from './commands/generate.js';
 import { inspect, type InspectOptions } from './commands/inspect.js';
 import { decode, type DecodeOptions, encode, type EncodeOptions, reconstruct } from './commands/tokens.js';
 import { type TrainOptions, trainPaella, trainVqgan } from './commands/train.js';
-import { type CommonOptions, withContext } from './context.js';
+import { withContext } from './context.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
 import { exitCodes, reportError, writeError } from './output.js';
@@ -55,12 +55,16 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     'doctor',
     'doctor --adapter gpu',
     'doctor --json',
-  ]).action((options: CommonOptions) =>
-    withContext(options, async (context) => {
-      const works = await doctor(context, options.adapter);
-      if (!works) state.exitCode = exitCodes.failure;
-    }),
-  );
+    'doctor --tune',
+  ])
+    .option('--tune', 'time the variants of the kernels of --model, and use the fastest from now on')
+    .option('--model <model>', "'default', a model folder, or its URL", 'default')
+    .action((options: DoctorOptions) =>
+      withContext(options, async (context) => {
+        const works = await doctor(context, options);
+        if (!works) state.exitCode = exitCodes.failure;
+      }),
+    );
 
   addCommand(program, 'generate', 'Draw pictures for a prompt', [
     'generate "a red apple" --out apple.png',

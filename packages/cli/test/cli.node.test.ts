@@ -5,7 +5,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const golden = (name: string): string => join(root, 'packages/paella/test/golden', name);
@@ -167,6 +167,20 @@ describe('doctor', () => {
     expect(checks).toContainEqual({ name: 'computing', ok: true, detail: expect.any(String) });
     for (const check of checks as object[]) {
       expect(check).toMatchObject({ name: expect.any(String), ok: expect.any(Boolean) });
+    }
+  });
+
+  it('tunes the kernels of a model, and keeps what it found', async () => {
+    vi.stubEnv('PAELLA_CACHE', join(folder, 'cache'));
+    try {
+      const { tuning } = await json('doctor', '--tune');
+      for (const { choice, milliseconds } of tuning as { choice: string; milliseconds: object }[]) {
+        expect(Object.keys(milliseconds).length).toBeGreaterThan(1);
+        expect(milliseconds).toHaveProperty(choice);
+      }
+      expect((await readdir(join(folder, 'cache'))).join()).toMatch(/tuning-.*\.json/);
+    } finally {
+      vi.unstubAllEnvs();
     }
   });
 

@@ -87,6 +87,17 @@ const STRUCT = /struct\s+Params\s*\{([^}]*)\}/;
 const FIELD = /^(\w+)\s*:\s*(?:vec([234])<?)?(u32|i32|f32|[uif])>?$/;
 const SCALAR = { u: 'u32', i: 'i32', f: 'f32', u32: 'u32', i32: 'i32', f32: 'f32' } as const;
 
+const defined: Kernel[] = [];
+
+/** Tells the kernels of one version from those of another: a hash (FNV-1a, 32 bits) of all their sources. */
+export function kernelsHash(): string {
+  let hash = 2166136261;
+  for (const { source } of defined) {
+    for (let i = 0; i < source.length; i++) hash = Math.imul(hash ^ source.charCodeAt(i), 16777619);
+  }
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
+
 /**
  * Parses the WGSL of a kernel.
  *
@@ -117,7 +128,9 @@ export function defineKernel(name: string, ...parts: string[]): Kernel {
     fields.set(match[1], { type: SCALAR[match[3] as keyof typeof SCALAR], lanes, offset });
     words = offset + lanes;
   }
-  return { name, source, bindings, fields, paramWords: Math.ceil(words / 4) * 4 };
+  const kernel = { name, source, bindings, fields, paramWords: Math.ceil(words / 4) * 4 };
+  defined.push(kernel);
+  return kernel;
 }
 
 /**

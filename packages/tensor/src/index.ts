@@ -13,6 +13,7 @@ export { Device, type DeviceInfo, type DeviceOptions } from './device/device.js'
 export type { Stats } from './device/executor.js';
 export type { MemoryUse } from './device/pool.js';
 export type { KernelProfile } from './device/profiler.js';
+export type { TunedChoice } from './device/tuner.js';
 export type { DType, TensorData } from './dtype.js';
 export { PaellaError, type ErrorCode, type ErrorDetails } from './errors.js';
 export * from './io/index.js';

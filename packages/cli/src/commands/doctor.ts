@@ -1,12 +1,20 @@
 import {
   type AdapterSummary,
   type Check,
+  type Device,
   PaellaError,
+  type TunedChoice,
   environmentChecks,
   listAdapters,
 } from '@paella/tensor';
-import type { Context } from '../context.js';
+import { Pipeline } from 'paella';
+import type { CommonOptions, Context } from '../context.js';
 import { reason } from '../files.js';
+
+export interface DoctorOptions extends CommonOptions {
+  tune?: boolean;
+  model: string;
+}
 
 /** Why `auto` takes an adapter of each source, in the order that it prefers them. */
 const reasons: Record<AdapterSummary['source'], string> = {
@@ -32,23 +40,29 @@ const keyFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-exp
  *
  * @returns whether an adapter was opened and computes
  */
-export async function doctor(context: Context, request: string): Promise<boolean> {
+export async function doctor(
+  context: Context,
+  { adapter: request, tune, model }: DoctorOptions,
+): Promise<boolean> {
   const checks = await environmentChecks();
   const adapters = await listAdapters().catch((): AdapterSummary[] => []);
-  const { name, check } = await tryComputing(context);
+  const { device, check } = await tryComputing(context);
   checks.push(check);
+  const name = device?.info.name ?? null;
   const selected = adapters.find((adapter) => adapter.name === name);
   const why = selected ? reasonFor(request, selected) : null;
-  context.out.result({ adapters, selected: name, reason: why, checks }, [
+  const tuning = tune && device ? await tuneFor(model, device, context) : undefined;
+  context.out.result({ adapters, selected: name, reason: why, checks, tuning }, [
     ...adapters.flatMap((adapter) => adapterLines(adapter, adapter === selected)),
     ...(selected ? [`Selected: ${selected.name}; ${why}.`, ''] : []),
     ...checks.flatMap(checkLines),
+    ...(tuning ? tuningLines(tuning) : []),
   ]);
   return check.ok;
 }
 
 /** Opens the adapter that a command would open, and has it add a few numbers. */
-async function tryComputing(context: Context): Promise<{ name: string | null; check: Check }> {
+async function tryComputing(context: Context): Promise<{ device: Device | null; check: Check }> {
   try {
     const device = await context.openDevice();
     const { name } = device.info;
@@ -59,14 +73,42 @@ async function tryComputing(context: Context): Promise<{ name: string | null; ch
         .data()),
     ];
     const detail = `${name} answers ${values.join(' ')} to 1 2 3 + 4 5 6`;
-    return { name, check: { name: 'computing', ok: values.join() === '5,7,9', detail } };
+    return { device, check: { name: 'computing', ok: values.join() === '5,7,9', detail } };
   } catch (error) {
     const fix = error instanceof PaellaError ? error.fix : undefined;
     return {
-      name: null,
+      device: null,
       check: { name: 'computing', ok: false, detail: reason(error), ...(fix && { fix }) },
     };
   }
+}
+
+/** Times the variants of every kernel that drawing a picture has a choice of, and keeps the fastest for later. */
+async function tuneFor(model: string, device: Device, { out }: Context): Promise<TunedChoice[]> {
+  const pipeline = await Pipeline.load(model, { device });
+  return device.tune(
+    async () => {
+      await pipeline.generate('a red apple', { seed: 1, steps: 2 });
+    },
+    {
+      onProgress(done, total) {
+        out.progress('tuning', done, total);
+      },
+    },
+  );
+}
+
+function tuningLines(choices: readonly TunedChoice[]): string[] {
+  if (choices.length === 0) return ['', 'Tuning: every kernel of this model has one variant here.'];
+  const width = Math.max(...choices.map(({ key }) => key.length));
+  return [
+    '',
+    'Tuning: milliseconds of each variant; the chosen one is used from now on.',
+    ...choices.map(({ key, milliseconds, choice }) => {
+      const times = Object.entries(milliseconds).map(([name, time]) => `${name} ${time.toFixed(3)}`);
+      return `  ${key.padEnd(width)}  ${times.join('  ')}  → ${choice}`;
+    }),
+  ];
 }
 
 function reasonFor(request: string, { source }: AdapterSummary): string {

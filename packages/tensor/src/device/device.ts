@@ -7,8 +7,10 @@ import { Tensor } from '../tensor.js';
 import { type DeviceBuffer, type Executor, type Stats, emptyStats } from './executor.js';
 import { GpuExecutor } from './gpu-executor.js';
 import { MetaExecutor } from './meta-executor.js';
-import type { KernelProfile } from './profiler.js';
 import { BufferPool, type MemoryUse } from './pool.js';
+import { type KernelProfile, byKernel } from './profiler.js';
+import { type TunedChoice, Tuner } from './tuner.js';
+import { type Tuning, loadTuning, saveTuning, tuningName } from './tuning.js';
 
 export interface DeviceOptions {
   /**
@@ -21,6 +23,8 @@ export interface DeviceOptions {
    * device runs on every one.
    */
   baseline?: boolean;
+  /** Use what {@link Device.tune} found on this adapter, in this or an earlier process. True by default. */
+  tuned?: boolean;
   /** What the meta device pretends to be: kernels are chosen by features and limits. */
   like?: DeviceInfo;
 }
@@ -59,6 +63,9 @@ const META: DeviceInfo = {
   matrixSubgroup: 0,
 };
 
+/** Of each variant while tuning: one to compile it, and as many as it takes for the least to mean something. */
+const RUNS_PER_VARIANT = 4;
+
 /** A WebGPU device, or the meta device: makes tensors, runs kernels, accounts for memory. */
 export class Device {
   readonly info: DeviceInfo;
@@ -71,6 +78,11 @@ export class Device {
   #none: DeviceBuffer | null = null;
   /** Compilations started, while {@link warmUp} runs. */
   #warmUp: Promise<void>[] | null = null;
+  #tuning: Tuning = new Map();
+  /** Where the tuning is kept; null on the meta device. */
+  #tuningName: string | null = null;
+  /** Sees every launch, while {@link tune} runs. */
+  #tuner: Tuner | null = null;
 
   /** @param onPipeline for the meta device: called with the first launch of each pipeline */
   private constructor(info: DeviceInfo, gpu: GPUDevice | null, onPipeline?: (launch: Launch) => void) {
@@ -100,6 +112,7 @@ export class Device {
   static async create({
     adapter = 'auto',
     baseline = false,
+    tuned = true,
     like = META,
   }: DeviceOptions = {}): Promise<Device> {
     if (adapter === 'meta') return new Device(like, null);
@@ -118,7 +131,10 @@ export class Device {
     const equal = features.includes('subgroups') && subgroupMinSize === subgroupMaxSize;
     const subgroupSize = equal ? subgroupMinSize : 0;
     const about = { name, vendor, architecture, isSoftware, features, limits, subgroupSize, matrixSubgroup };
-    return new Device(about, gpu);
+    const device = new Device(about, gpu);
+    device.#tuningName = tuningName({ ...about, driver: gpuAdapter.info.description });
+    if (tuned) device.#setTuning(await loadTuning(device.#tuningName));
+    return device;
   }
 
   /**
@@ -198,6 +214,7 @@ export class Device {
    * optional operand that this launch does not use.
    */
   run(launch: Launch, operands: readonly (Tensor | null)[]): void {
+    this.#tuner?.count(launch);
     if (this.#warmUp) {
       this.#warmUp.push(this.#executor.compile(launch));
       return;
@@ -231,10 +248,12 @@ export class Device {
    * ready by the time that a model's weights are: run it on the rehearsal while they load.
    */
   rehearsal(): Device {
-    return new Device(this.info, null, (launch) => {
+    const rehearsal = new Device(this.info, null, (launch) => {
       // Whoever needs the pipeline hears of it if it does not compile.
       this.#executor.compile(launch).catch(() => {});
     });
+    rehearsal.#setTuning(this.#tuning);
+    return rehearsal;
   }
 
   /** Resolves when everything recorded so far is on the device's queue. */
@@ -253,8 +272,61 @@ export class Device {
    *
    * @throws PaellaError `unsupported` without the feature `timestamp-query`
    */
-  profile(work: () => Promise<void>): Promise<KernelProfile[]> {
-    return this.#executor.profile(work);
+  async profile(work: () => Promise<void>): Promise<KernelProfile[]> {
+    return byKernel(await this.#executor.profile(work));
+  }
+
+  /**
+   * Where several kernels compute the same, measures which one is the fastest for the shapes that `work` uses, and
+   * takes it from now on, here and on later devices of this adapter: the choices are kept in the user's cache folder,
+   * or in IndexedDB. Results change by no more than rounding. Nothing else may use the device meanwhile.
+   *
+   * @param work runs several times; always the same operations
+   * @param options.onProgress called with the runs that are done, of how many
+   * @returns what was measured; empty where planners have no choice
+   * @throws PaellaError `unsupported` without the feature `timestamp-query`
+   */
+  async tune(
+    work: () => Promise<void>,
+    { onProgress }: { onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<TunedChoice[]> {
+    const tuner = new Tuner();
+    this.#tuner = tuner;
+    this.capabilities.choose = tuner.choose;
+    try {
+      // The first run of a round compiles; the first of all also tells how many rounds there are.
+      for (let run = 0; run < RUNS_PER_VARIANT * Math.max(1, tuner.rounds); run++) {
+        tuner.begin(Math.floor(run / RUNS_PER_VARIANT));
+        const samples = await this.#executor.profile(work);
+        if (run % RUNS_PER_VARIANT > 0) tuner.end(samples);
+        if (tuner.rounds === 0) break;
+        onProgress?.(run + 1, RUNS_PER_VARIANT * tuner.rounds);
+      }
+    } finally {
+      this.#tuner = null;
+      this.#setTuning(this.#tuning);
+    }
+    const results = tuner.results();
+    for (const { key, milliseconds, choice } of results) {
+      const [guess] = Object.keys(milliseconds);
+      if (choice === guess) this.#tuning.delete(key);
+      else this.#tuning.set(key, choice);
+    }
+    this.#setTuning(this.#tuning);
+    if (this.#tuningName) await saveTuning(this.#tuningName, this.#tuning);
+    return results;
+  }
+
+  /** Planners that find nothing to ask spell out no key for it. */
+  #setTuning(tuning: Tuning): void {
+    this.#tuning = tuning;
+    this.capabilities.choose =
+      tuning.size === 0
+        ? undefined
+        : (key, candidates) => {
+            const choice = tuning.get(key);
+            return choice !== undefined && candidates.includes(choice) ? choice : candidates[0];
+          };
   }
 
   /** @internal Reads a tensor's bytes; use `tensor.data()`. */

@@ -1,5 +1,5 @@
 import type { Kernel, Launch } from '@paella/kernels';
-import type { KernelProfile } from './profiler.js';
+import type { Sample } from './profiler.js';
 
 /** A device buffer. The pool is its only owner; `gpu` is absent on the meta device. */
 export interface DeviceBuffer {
@@ -29,7 +29,7 @@ export interface Executor {
   /** Resolves when everything recorded so far has run. */
   synchronize(): Promise<void>;
   /** Runs `work` and measures every dispatch it records. */
-  profile(work: () => Promise<void>): Promise<KernelProfile[]>;
+  profile(work: () => Promise<void>): Promise<Sample[]>;
   /** Compiles without running. */
   compile(launch: Launch): Promise<void>;
   destroy(): void;

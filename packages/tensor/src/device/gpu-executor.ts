@@ -4,7 +4,7 @@ import { PaellaError } from '../errors.js';
 import { BindGroupCache } from './bind-groups.js';
 import type { DeviceBuffer, Executor, Stats } from './executor.js';
 import { type Pipeline, PipelineCache } from './pipelines.js';
-import { type KernelProfile, Profiler } from './profiler.js';
+import { Profiler, type Sample } from './profiler.js';
 
 type Command =
   | { kind: 'dispatch'; pipeline: Pipeline; launch: Launch; buffers: readonly DeviceBuffer[] }
@@ -154,7 +154,7 @@ export class GpuExecutor implements Executor {
     await this.#awaitVerdicts();
   }
 
-  async profile(work: () => Promise<void>): Promise<KernelProfile[]> {
+  async profile(work: () => Promise<void>): Promise<Sample[]> {
     if (!this.#device.features.has('timestamp-query')) {
       throw new PaellaError('unsupported', 'this adapter has no timestamp queries to profile with');
     }
@@ -167,7 +167,7 @@ export class GpuExecutor implements Executor {
     } finally {
       this.#profiler = null;
     }
-    return profiler.report();
+    return profiler.finish();
   }
 
   compile(launch: Launch): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Launch } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
 import { ByPipeline, type DeviceBuffer, type Executor, type Stats } from './executor.js';
-import type { KernelProfile } from './profiler.js';
+import type { Sample } from './profiler.js';
 
 /** Counts what a device would have to do, and does none of it. */
 export class MetaExecutor implements Executor {
@@ -55,7 +55,7 @@ export class MetaExecutor implements Executor {
     return Promise.resolve();
   }
 
-  profile(): Promise<KernelProfile[]> {
+  profile(): Promise<Sample[]> {
     return Promise.reject(
       new PaellaError('unsupported', 'the meta device runs nothing that could be measured'),
     );

@@ -9,6 +9,12 @@ export interface KernelProfile {
   bytes: number;
 }
 
+/** Time on the device of one dispatch. */
+export interface Sample {
+  launch: Launch;
+  milliseconds: number;
+}
+
 const PASSES = 1024;
 
 /**
@@ -19,7 +25,7 @@ export class Profiler {
   readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  readonly #rows = new Map<string, KernelProfile>();
+  readonly #samples: Sample[] = [];
   #launches: Launch[] = [];
   #readbacks: Promise<void>[] = [];
 
@@ -63,33 +69,35 @@ export class Profiler {
     return () => {
       const readback = staging.mapAsync(GPUMapMode.READ).then(() => {
         const times = new BigUint64Array(staging.getMappedRange());
-        launches.forEach((launch, i) => this.#add(launch, Number(times[2 * i + 1] - times[2 * i]) / 1e6));
+        launches.forEach((launch, i) => {
+          this.#samples.push({ launch, milliseconds: Number(times[2 * i + 1] - times[2 * i]) / 1e6 });
+        });
         staging.destroy();
       });
       this.#readbacks.push(readback);
     };
   }
 
-  /** What was measured, the most expensive kernel first. */
-  async report(): Promise<KernelProfile[]> {
+  /** What was measured. */
+  async finish(): Promise<Sample[]> {
     await Promise.all(this.#readbacks);
     this.#queries.destroy();
     this.#resolved.destroy();
-    return [...this.#rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
+    return this.#samples;
   }
+}
 
-  #add({ kernel, cost }: Launch, milliseconds: number): void {
-    const row = this.#rows.get(kernel.name) ?? {
-      kernel: kernel.name,
-      calls: 0,
-      milliseconds: 0,
-      flops: 0,
-      bytes: 0,
-    };
+/** Sums by kernel, the most expensive first. */
+export function byKernel(samples: readonly Sample[]): KernelProfile[] {
+  const rows = new Map<string, KernelProfile>();
+  for (const { launch, milliseconds } of samples) {
+    const kernel = launch.kernel.name;
+    const row = rows.get(kernel) ?? { kernel, calls: 0, milliseconds: 0, flops: 0, bytes: 0 };
     row.calls++;
     row.milliseconds += milliseconds;
-    row.flops += cost.flops;
-    row.bytes += cost.bytes;
-    this.#rows.set(kernel.name, row);
+    row.flops += launch.cost.flops;
+    row.bytes += launch.cost.bytes;
+    rows.set(kernel, row);
   }
+  return [...rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
 }
