@@ -41,3 +41,4 @@ export * from './quantize/plan.js';
 export * from './timestep/plan.js';
 export type { Activation } from './shared/activation.js';
 export type { TeamForce } from './shared/team.js';
+export { hasEqualSubgroups } from './shared/subgroups.js';

@@ -1,3 +1,4 @@
+import { hasEqualSubgroups } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
 import { type AttentionOptions, type Rows, attention, splitRows } from '../src/ops/attention.js';
@@ -5,6 +6,12 @@ import { linear } from '../src/ops/matmul.js';
 import type { Tensor } from '../src/tensor.js';
 import { CASES, type Case, make, pack, reference } from './attention-reference.js';
 import { TRANSPOSED, expectClose, expectError, golden, permuted, testDevice, upload } from './helpers.js';
+
+/** All of an adapter's variants for heads of whole vec4s. */
+function forcesOn({ capabilities }: Device) {
+  const forces = ['blocks', 'simple', 'naive'] as const;
+  return hasEqualSubgroups(capabilities) ? (['subgroup', ...forces] as const) : forces;
+}
 
 describe('attention', () => {
   it('matches multi_head_attention of PyTorch', async (context) => {
@@ -18,7 +25,7 @@ describe('attention', () => {
     const bias = upload(device, get('out_bias'));
     const [queries] = splitRows(linear(q, inWeight, { bias: inBias }), 3);
     const [, keys, values] = splitRows(linear(kv, inWeight, { bias: inBias }), 3);
-    for (const force of ['blocks', 'simple', 'naive'] as const) {
+    for (const force of forcesOn(device)) {
       using out = linear(attention(queries, keys, values, { heads: 3, force }), outWeight, { bias });
       await expectClose(out, get('output'), { context });
     }
@@ -40,7 +47,7 @@ describe('attention', () => {
     };
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 1e-4 : 1e-5;
-    const forces = one.headSize % 4 === 0 ? ([undefined, 'blocks', 'simple', 'naive'] as const) : [undefined];
+    const forces = one.headSize % 4 === 0 ? ([undefined, ...forcesOn(device)] as const) : [undefined];
     for (const force of forces) {
       using out = attention(q, k, v, { ...options, force });
       await expectClose(out, want, { tolerance });
@@ -53,7 +60,7 @@ describe('attention', () => {
     const made = make(one);
     const [q, k, v] = splitRows(upload(device, pack(made.q, made.k, made.v)), 3);
     const [k2, v2] = splitRows(upload(device, pack(made.k2, made.v2)), 2);
-    for (const force of ['blocks', 'simple', 'naive'] as const) {
+    for (const force of forcesOn(device)) {
       using out = attention(q, k, v, { heads: 2, extra: { k: k2, v: v2 }, force });
       await expectClose(out, reference(one, made), { tolerance: 1e-5 });
     }

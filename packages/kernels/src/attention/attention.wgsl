@@ -19,10 +19,6 @@ override WG: u32 = 64;
 const ROWS = 16u;
 const BLOCK = 64u;
 const BLOCK4 = BLOCK / 4u;
-// The largest score seen starts here; keys past the end score less, so that they never count.
-const LOWEST = -3.0e38;
-const PAST_END = -3.4e38;
-
 // By row, then four keys to a vec4.
 var<workgroup> scores: array<vec4f, ROWS * BLOCK4>;
 var<workgroup> shares: array<vec4f, ROWS * BLOCK4>;
@@ -33,41 +29,12 @@ var<workgroup> rescale: array<f32, ROWS>;
 // Each row's denominator, in four parts.
 var<workgroup> totals: array<f32, ROWS * 4u>;
 
-fn key_at(is_extra: bool, i: u32) -> vec4f {
-  if HAS_EXTRA && is_extra { return k2[i]; }
-  return k[i];
-}
-
-fn value_at(is_extra: bool, i: u32) -> vec4f {
-  if HAS_EXTRA && is_extra { return v2[i]; }
-  return v[i];
-}
-
 fn dots(x: vec4f, a: vec4f, b: vec4f, c: vec4f, d: vec4f) -> vec4f {
   return vec4f(dot(x, a), dot(x, b), dot(x, c), dot(x, d));
 }
 
 fn mix4(p: vec4f, a: vec4f, b: vec4f, c: vec4f, d: vec4f, sum: vec4f) -> vec4f {
   return fma(vec4f(p.w), d, fma(vec4f(p.z), c, fma(vec4f(p.y), b, fma(vec4f(p.x), a, sum))));
-}
-
-fn bias_of(batch: u32, head: u32, row: u32, key: u32) -> f32 {
-  return bias[dot(vec4u(batch, head, row, key), params.bias_strides)];
-}
-
-// Scales the scores of one query, adds the bias, and marks keys past the end. `key` counts over k and k2.
-fn finish(batch: u32, head: u32, row: u32, key: u32, left: u32, sum: vec4f) -> vec4f {
-  var s = params.scale * sum;
-  if HAS_BIAS {
-    let last = params.keys + params.extra - 1u;
-    s += vec4f(
-      bias_of(batch, head, row, key),
-      bias_of(batch, head, row, min(key + 1u, last)),
-      bias_of(batch, head, row, min(key + 2u, last)),
-      bias_of(batch, head, row, min(key + 3u, last)),
-    );
-  }
-  return select(vec4f(PAST_END), s, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 }
 
 @compute @workgroup_size(WG)

@@ -127,7 +127,9 @@ function planRows(
   caps: Capabilities,
 ): Launch {
   const { q, k, v } = options;
-  const variant = options.force ?? variantFor(shape, [q, k, v, a, b], caps);
+  const { force } = options;
+  const forced = force === 'subgroup' ? 'blocks' : force;
+  const variant = forced ?? variantFor(shape, [q, k, v, a, b], caps);
   const lanes = variant === 'naive' ? 1 : 4;
   // 16 rows to a workgroup; in blocks, an invocation for each tile, and 4 for each vec4 of a head.
   const WG = variant === 'blocks' ? Math.max(64, shape.headSize) : 16;

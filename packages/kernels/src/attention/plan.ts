@@ -1,23 +1,35 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
 import type { RandomStream } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
+import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import { hasEqualSubgroups } from '../shared/subgroups.js';
+import subgroups from '../shared/subgroups.wgsl';
 import naiveSource from './attention_naive.wgsl';
+import subgroupSource from './attention_subgroup.wgsl';
 import blockSource from './attention.wgsl';
 import drawMaskSource from './draw_mask.wgsl';
 import NUMBERS from './lanes1.wgsl';
 import VEC4S from './lanes4.wgsl';
 import mask from './mask.wgsl';
 import operands from './operands.wgsl';
+import scores from './scores.wgsl';
 
-const blocks = defineKernel('attention', VEC4S, operands, mask, blockSource);
+const shared = [VEC4S, operands, mask, scores];
+const blocks = defineKernel('attention', ...shared, blockSource);
+const tiled = [rank4, subgroupTile, subgroupSource];
+const subgroup = defineKernel('attention_subgroup', subgroups, ...shared, ...tiled);
 const simple = defineKernel('attention_simple', VEC4S, operands, mask, naiveSource);
 const naive = defineKernel('attention_naive', NUMBERS, operands, mask, naiveSource);
 const drawMask = defineKernel('attention_mask', linear, threefry, drawMaskSource);
-const kernels = { blocks, simple, naive };
+const kernels = { blocks, subgroup, simple, naive };
 
 /** Multiply-adds of a launch below which a software adapter would compile the larger kernel for longer than run it. */
 const SMALL = 1 << 21;
+
+/** Of a workgroup. */
+const QUERIES = 16;
 
 /** The largest head both kernels hold. */
 export const MAX_HEAD_SIZE = 128;
@@ -116,14 +128,14 @@ export function planAttention(
   const { q, k, v, k2, v2, biasStrides, weightsStride } = options;
   const views = { q_view: q, k_view: k, v_view: v, k2_view: k2 ?? NOWHERE, v2_view: v2 ?? NOWHERE };
   const pairs = queries * (keys + extra);
-  const variant = options.force ?? variantFor(shape, Object.values(views), caps);
+  const variant = options.force ?? forwardVariant(shape, Object.values(views), caps);
   const lanes = variant === 'naive' ? 1 : 4;
-  // 4 invocations for each vec4 of a head, and 16 queries to a workgroup.
-  const WG = variant === 'blocks' ? headSize : 16;
-  const rows = variant === 'blocks' ? 16 : WG;
+  // In blocks, there are 4 invocations for each vec4 of a head.
+  const WG = variant === 'blocks' ? headSize : variant === 'subgroup' ? caps.subgroupSize : 16;
   return launch(kernels[variant], {
     constants: {
       WG,
+      ...(variant === 'subgroup' && { SUBGROUP: WG, D4: headSize / 4 }),
       HAS_EXTRA: extra > 0,
       HAS_BIAS: biasStrides !== null,
       HAS_WEIGHTS: weightsStride !== null,
@@ -143,7 +155,7 @@ export function planAttention(
       ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, viewIn(lanes, view)])),
       bias_strides: biasStrides ?? [0, 0, 0, 0],
     },
-    workgroups: [Math.ceil(queries / rows), heads, batch],
+    workgroups: [Math.ceil(queries / QUERIES), heads, batch],
     cost: {
       flops: 4 * batch * heads * pairs * headSize,
       bytes: 8 * batch * heads * (queries + keys + extra) * headSize,
@@ -151,12 +163,23 @@ export function planAttention(
   });
 }
 
+const BLOCKS = ['blocks'] as const;
+const SUBGROUP = ['subgroup', 'blocks'] as const;
+
+function forwardVariant(shape: AttentionShape, views: readonly RowsView[], caps: Capabilities) {
+  const variant = variantFor(shape, views, caps);
+  if (variant !== 'blocks') return variant;
+  const { batch, heads, headSize, queries, keys, extra } = shape;
+  const sizes = [batch * heads, headSize, queries, keys + extra];
+  return choose(caps, 'attention', sizes, hasEqualSubgroups(caps) ? SUBGROUP : BLOCKS);
+}
+
 /** By vec4s where rows allow it; in blocks, unless compiling that takes a software adapter longer than it saves. */
 export function variantFor(
   { batch, heads, headSize, queries, keys, extra }: AttentionShape,
   views: readonly RowsView[],
   caps: Capabilities,
-): keyof typeof kernels {
+): 'naive' | 'simple' | 'blocks' {
   const aligned = views.every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
   if (headSize % 4 !== 0 || !aligned) return 'naive';
   const small = caps.isSoftware && 2 * batch * heads * queries * (keys + extra) * headSize < SMALL;

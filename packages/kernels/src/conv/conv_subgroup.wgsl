@@ -15,11 +15,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let tile = linear_index(group, groups, local, WG) / LANES;
-  let columns = (params.n4 + LANES - 1u) / LANES;
+  let tile = linear_index(group, groups, local, WG) / SUBGROUP;
+  let columns = (params.n4 + SUBGROUP - 1u) / SUBGROUP;
   let pixel = tile / columns * 16u;
   if pixel >= params.pixel_tiles * 16u { return; }
-  let column = tile % columns * LANES + lane;
+  let column = tile % columns * SUBGROUP + lane;
   let loaded = min(column, params.n4 - 1u);
   let phase = phase_of(group.z);
 
@@ -42,7 +42,7 @@ fn main(
         let x1 = load(p1, k);
         var x2 = vec4f();
         var x3 = vec4f();
-        if LANES == 4u {
+        if SUBGROUP == 4u {
           x2 = load(p2, k);
           x3 = load(p3, k);
         }

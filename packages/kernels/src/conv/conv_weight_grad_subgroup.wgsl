@@ -32,17 +32,17 @@ fn main(
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let tile = linear_index(group, groups, local, WG) / LANES;
+  let tile = linear_index(group, groups, local, WG) / SUBGROUP;
   let rows = (params.a4 + 3u) / 4u;
-  let columns = (params.b4 + LANES - 1u) / LANES;
-  let column = tile % columns * LANES + lane;
+  let columns = (params.b4 + SUBGROUP - 1u) / SUBGROUP;
+  let column = tile % columns * SUBGROUP + lane;
   let row4 = tile / columns % rows * 4u;
   let tap = tile / (columns * rows);
   if tap >= params.kernel.x * params.kernel.y { return; }
   let offset = vec2i(vec2u(tap % params.kernel.x, tap / params.kernel.x)) - i32(params.padding);
   let own_row4 = min(row4 + lane % 4u, params.a4 - 1u);
   let own_column = min(column, params.b4 - 1u);
-  let steps = select(2u, 1u, LANES == 4u);
+  let steps = select(2u, 1u, SUBGROUP == 4u);
   let start = group.z * params.chunk;
   let end = min(start + params.chunk, params.pixels);
 
@@ -63,7 +63,7 @@ fn main(
     t1 = outer(subgroupBroadcast(x, 1u), w, t1);
     t2 = outer(subgroupBroadcast(x, 2u), w, t2);
     t3 = outer(subgroupBroadcast(x, 3u), w, t3);
-    if LANES > 4u && p + 1u < end {
+    if SUBGROUP > 4u && p + 1u < end {
       let next = b[(p + 1u) * params.b4 + own_column];
       t0 = outer(subgroupBroadcast(x, 4u), next, t0);
       t1 = outer(subgroupBroadcast(x, 5u), next, t1);

@@ -118,7 +118,7 @@ export function planConvWeightGrad(
     const [x, y] = linearGrid(tiles, WG, caps);
     return {
       launch: launch(weightTiles[variant], {
-        constants: { WG, ...(bySubgroup && { LANES: caps.subgroupSize }) },
+        constants: { WG, ...(bySubgroup && { SUBGROUP: caps.subgroupSize }) },
         params,
         workgroups: [x, y, chunks],
         cost,

@@ -298,7 +298,7 @@ function planTiles(
   const pixelTiles = Math.ceil(pixels / (bySubgroup ? 16 : 4));
   const invocations = bySubgroup ? subgroupInvocations(pixels, n4, caps) : pixelTiles * Math.ceil(n4 / 2);
   return {
-    constants: { WG, HAS_BIAS: bias, ...(bySubgroup && { LANES: caps.subgroupSize }) },
+    constants: { WG, HAS_BIAS: bias, ...(bySubgroup && { SUBGROUP: caps.subgroupSize }) },
     params: { images: batch, pixel_tiles: pixelTiles, k4, n4 },
     workgroups: linearGrid(invocations, WG, caps),
   };

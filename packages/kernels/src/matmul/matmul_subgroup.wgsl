@@ -14,12 +14,12 @@ fn main(
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let tile = linear_index(group, groups, local, WG) / LANES;
+  let tile = linear_index(group, groups, local, WG) / SUBGROUP;
   // Neighbouring subgroups share the rows of a, which stay in the cache.
-  let columns = (params.n4 + LANES - 1u) / LANES;
+  let columns = (params.n4 + SUBGROUP - 1u) / SUBGROUP;
   let row = tile / columns * 16u;
   if row >= params.m { return; }
-  let column = tile % columns * LANES + lane;
+  let column = tile % columns * SUBGROUP + lane;
   let batch = group.z;
   let first = batch * params.b_stride + block_start(min(column, params.n4 - 1u), params.b_row);
   let t = tile16(batch * params.a_stride, row, params.m, params.k4, first, params.b_row, lane);

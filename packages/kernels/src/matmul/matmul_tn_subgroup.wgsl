@@ -27,17 +27,17 @@ fn main(
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let tile = linear_index(group, groups, local, WG) / LANES;
-  let columns = (params.n4 + LANES - 1u) / LANES;
+  let tile = linear_index(group, groups, local, WG) / SUBGROUP;
+  let columns = (params.n4 + SUBGROUP - 1u) / SUBGROUP;
   let row4 = tile / columns * 4u;
   if row4 >= params.m4 { return; }
-  let column = tile % columns * LANES + lane;
+  let column = tile % columns * SUBGROUP + lane;
   let batch = group.z / params.chunks;
   let start = group.z % params.chunks * params.chunk;
   let end = min(start + params.chunk, params.k);
   // Of the tile at the end, rows past the last one repeat it. They are not stored.
   let own_row4 = min(row4 + lane % 4u, params.m4 - 1u);
-  let steps = select(2u, 1u, LANES == 4u);
+  let steps = select(2u, 1u, SUBGROUP == 4u);
   let i = batch * params.k * params.m4 + own_row4;
   let j = batch * params.k * params.n4 + min(column, params.n4 - 1u);
   var t0 = mat4x4f(); var t1 = mat4x4f(); var t2 = mat4x4f(); var t3 = mat4x4f();
@@ -48,7 +48,7 @@ fn main(
     t1 = outer(subgroupBroadcast(x, 1u), w, t1);
     t2 = outer(subgroupBroadcast(x, 2u), w, t2);
     t3 = outer(subgroupBroadcast(x, 3u), w, t3);
-    if LANES > 4u && k + 1u < end {
+    if SUBGROUP > 4u && k + 1u < end {
       let next = b[j + (k + 1u) * params.n4];
       t0 = outer(subgroupBroadcast(x, 4u), next, t0);
       t1 = outer(subgroupBroadcast(x, 5u), next, t1);

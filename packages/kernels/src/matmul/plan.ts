@@ -163,7 +163,7 @@ function invocations(variant: 'tile' | 'subgroup', m: number, n: number, caps: C
 }
 
 function tileConstants(variant: MatmulVariant, { subgroupSize }: Capabilities): Record<string, number> {
-  return variant === 'subgroup' ? { WG, LANES: subgroupSize } : { WG };
+  return variant === 'subgroup' ? { WG, SUBGROUP: subgroupSize } : { WG };
 }
 
 export interface MatmulTNOptions {

@@ -5,10 +5,10 @@
 // rows: of 4 steps with subgroups of 8, an invocation loads 2 vec4s of one and 4 of the other for 64 vec4 FMAs, where
 // the tile of tile8.wgsl loads 8 and 4 for 32. Workgroup memory would not help: it is read number by number, too.
 //
-// Needs rank4.wgsl. Subgroups have LANES invocations, 4 or a multiple of 8, in the order of the invocation index: what
+// Needs rank4.wgsl. Subgroups have SUBGROUP invocations, 4 or a multiple of 8, in the order of the invocation index: what
 // an adapter that reports one size for all does. Whole subgroups must be here, with equal tiles.
 
-override LANES: u32 = 4;
+override SUBGROUP: u32 = 4;
 
 struct Tile16 {
   t0: mat4x4f,
@@ -19,7 +19,7 @@ struct Tile16 {
 
 // The row of the tile whose values an invocation brings as its `i`-th of four, or of two where there are 8 lanes.
 fn own_row(i: u32, lane: u32) -> u32 {
-  if LANES == 4u { return 4u * i + lane; }
+  if SUBGROUP == 4u { return 4u * i + lane; }
   return 8u * i + lane % 8u;
 }
 
@@ -43,7 +43,7 @@ fn rows_high(x: vec4f, b: mat4x4f, s: mat4x4f) -> mat4x4f {
 
 // Adds four steps: `x0 … x3` are this invocation's rows (the last two count with 4 lanes only), `b` its columns.
 fn add_steps(t: Tile16, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, b: mat4x4f) -> Tile16 {
-  if LANES == 4u {
+  if SUBGROUP == 4u {
     return Tile16(rows_low(x0, b, t.t0), rows_low(x1, b, t.t1), rows_low(x2, b, t.t2), rows_low(x3, b, t.t3));
   }
   return Tile16(rows_low(x0, b, t.t0), rows_high(x0, b, t.t1), rows_low(x1, b, t.t2), rows_high(x1, b, t.t3));

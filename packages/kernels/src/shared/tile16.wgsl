@@ -16,7 +16,7 @@ fn tile16(base: u32, row: u32, rows: u32, k4: u32, first: u32, stride: u32, lane
     let x1 = a[i1 + k];
     var x2 = vec4f();
     var x3 = vec4f();
-    if LANES == 4u {
+    if SUBGROUP == 4u {
       x2 = a[i2 + k];
       x3 = a[i3 + k];
     }
