@@ -1,4 +1,5 @@
 /** The suite's operations as nodes of an ONNX graph. Images are channels first inside, as ONNX has them. */
+import { reorder } from '../../networks/weights.mjs';
 import { encodeModel } from './proto.mjs';
 
 /** @typedef {import('../engine.mjs').Values} Values */
@@ -13,7 +14,7 @@ import { encodeModel } from './proto.mjs';
  * @property {readonly number[]} shape
  * @property {ElementType} type
  * @property {Made} [made] the node
- * @property {ArrayBufferView} [data] of a constant
+ * @property {Float32Array<ArrayBuffer> | Int32Array | BigInt64Array} [data] of a constant
  *
  * @typedef {{ op: string, domain: string, inputs: readonly Value[], attributes: Attributes }} Made
  */
@@ -23,14 +24,40 @@ import { encodeModel } from './proto.mjs';
 /**
  * @param {Build} build
  * @param {readonly Described[]} inputs `in0`, `in1`, …
+ * @param {(attention: Attention) => boolean} [isFused] whether to leave it to one operator; else it is composed
  * @returns {{ bytes: Uint8Array, out: Described }} a model file with one output, `out0`
  */
-export function buildModel(build, inputs) {
+export function buildModel(build, inputs, isFused = () => true) {
   const given = inputs.map((input) => ({ ...input }));
-  const result = build(onnxEngine, given);
+  const result = build(engineWith(isFused), given);
   const out = result.type === 'int64' ? asFloats(result) : result;
   return { bytes: serialize(given, [out]), out: { shape: out.shape, type: out.type } };
 }
+
+/** @typedef {{ queries: readonly number[], keys: readonly number[], heads: number }} Attention its operands' shapes */
+
+/** The attention in a graph. @param {Build} build @param {readonly Described[]} inputs @returns {Attention[]} */
+export function attentionIn(build, inputs) {
+  /** @type {Attention[]} */
+  const found = [];
+  build(
+    engineWith((attention) => found.push(attention) > 0),
+    inputs.map((input) => ({ ...input })),
+  );
+  return found;
+}
+
+/** @param {(attention: Attention) => boolean} isFused @returns {typeof onnxEngine} */
+const engineWith = (isFused) => ({
+  ...onnxEngine,
+  attention: (q, k, v, heads) =>
+    (isFused({ queries: q.shape, keys: k.shape, heads }) ? onnxEngine.attention : composedAttention)(
+      q,
+      k,
+      v,
+      heads,
+    ),
+});
 
 /** What argmax chose, looked up in a table of numbers: its 64-bit type can be an index on the device, and no more. */
 function asFloats(/** @type {Value} */ chosen) {
@@ -159,22 +186,8 @@ const reshape = (x, shape) => node('Reshape', [x, listOf(shape)], shape, {}, x.t
 function transpose(x, order) {
   const shape = order.map((axis) => x.shape[axis]);
   if (x.data instanceof Float32Array)
-    return { shape, type: 'float', data: reordered(x.data, x.shape, order) };
+    return { type: 'float', ...reorder({ shape: x.shape, data: x.data }, order) };
   return node('Transpose', [x], shape, { perm: order }, x.type);
-}
-
-/** @param {Float32Array} data @param {readonly number[]} shape @param {readonly number[]} order */
-function reordered(data, shape, order) {
-  const strides = shape.map((_, axis) => count(shape.slice(axis + 1)));
-  const out = new Float32Array(data.length);
-  let at = 0;
-  /** @param {number} depth @param {number} from */
-  const fill = (depth, from) => {
-    if (depth === order.length) out[at++] = data[from];
-    else for (let i = 0; i < shape[order[depth]]; i++) fill(depth + 1, from + i * strides[order[depth]]);
-  };
-  fill(0, 0);
-  return out;
 }
 
 const [toChannelsFirst, toChannelsLast] = [
@@ -280,3 +293,15 @@ const onnxEngine = {
     return reshape(onnxEngine.mean(onnxEngine.sub(total, chosen), [0, 1]), []);
   },
 };
+
+/** @type {typeof onnxEngine.attention} */
+function composedAttention(q, k, v, heads) {
+  const [b, n, c] = q.shape;
+  const size = c / heads;
+  const { mul, matmul, softmax } = onnxEngine;
+  const split = (/** @type {Value} */ x, /** @type {readonly number[]} */ order) =>
+    transpose(reshape(x, [b, x.shape[1], heads, size]), order);
+  const scaled = mul(q, 1 / Math.sqrt(size));
+  const weights = softmax(matmul(split(scaled, [0, 2, 1, 3]), split(k, [0, 2, 3, 1])));
+  return reshape(transpose(matmul(weights, split(v, [0, 2, 1, 3])), [0, 2, 1, 3]), [b, n, c]);
+}
