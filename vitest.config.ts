@@ -22,7 +22,12 @@ const wgsl: Plugin = {
 /** The packages' sources instead of their builds. */
 const source = '@paella/source';
 const shared = { root, plugins: [wgsl] };
-const tests = ['packages/*/test/**/*.test.ts', 'web/test/*.test.ts', 'test/*.test.ts'];
+const tests = [
+  'packages/*/test/**/*.test.ts',
+  'web/test/*.test.ts',
+  'bench/test/*.test.ts',
+  'test/*.test.ts',
+];
 const timeouts = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig(async () => ({

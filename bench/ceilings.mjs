@@ -14,21 +14,24 @@ const LONG_ENOUGH = 40;
 /**
  * @param {string} adapter its name
  * @param {{ fma: string, copy: string }} wgsl the texts of wgsl/fma.wgsl and wgsl/copy.wgsl
- * @param {{ bytes?: number }} [options] how large a buffer is copied: beyond all caches
+ * @param {{ bytes?: number, rounds?: number }} [options] how large a buffer is copied, beyond all caches, and how often
+ *   a thread goes through its chains
  * @returns {Promise<Ceilings>} the best of several kernels and repeats; bytes read and written both count
  */
-export async function measureCeilings(adapter, wgsl, { bytes = 128 * MIB } = {}) {
+export async function measureCeilings(adapter, wgsl, { bytes = 128 * MIB, rounds = 256 } = {}) {
   const { device } = await sharedDevice(adapter);
   try {
-    return { gflops: await fmaCeiling(device, wgsl.fma), gbps: await copyCeiling(device, wgsl.copy, bytes) };
+    return {
+      gflops: await fmaCeiling(device, wgsl.fma, rounds),
+      gbps: await copyCeiling(device, wgsl.copy, bytes),
+    };
   } finally {
     device.destroy();
   }
 }
 
-/** @param {GPUDevice} device @param {string} code */
-async function fmaCeiling(device, code) {
-  const rounds = 256;
+/** @param {GPUDevice} device @param {string} code @param {number} rounds */
+async function fmaCeiling(device, code, rounds) {
   const [groups, workgroup] = [256, 64];
   const out = device.createBuffer({ size: 4 * groups * workgroup, usage: GPUBufferUsage.STORAGE });
   let best = 0;

@@ -1,7 +1,7 @@
 /** What the engine itself costs beside its kernels: recording, starting and memory. There is nothing to compare with. */
 import { Device, scope } from '@paella/tensor';
 import { Pipeline } from 'paella';
-import { quantile } from './run.mjs';
+import { quantile } from './quantile.mjs';
 
 /** @typedef {import('./schema.mjs').Fact} Fact */
 

@@ -1,4 +1,5 @@
 /** Results as Markdown and as a page of HTML that needs nothing but itself. */
+import { quantile } from './quantile.mjs';
 import { percent, short } from './table.mjs';
 
 /** @typedef {import('./schema.mjs').Results} Results */
@@ -6,7 +7,7 @@ import { percent, short } from './table.mjs';
 /** @typedef {import('./schema.mjs').Fact} Fact */
 
 /** @param {Results} results @returns {CaseResult[]} those that were compared */
-export const casesOf = ({ cases }) => cases.filter((one) => 'ratio' in one);
+const casesOf = ({ cases }) => cases.filter((one) => 'ratio' in one);
 
 /** @param {Results} results @returns {Fact[]} those that have no peers */
 const factsOf = ({ cases }) => cases.filter((one) => !('ratio' in one));
@@ -49,7 +50,7 @@ const cells = ({ name, ours, ratio, cpuRatio, ceilingShare, bound, peers: timed 
 const heads = (peers) => ['', 'ours', ...peers, 'ratio', 'CPU ratio', 'GFLOP/s', 'GB/s', 'ceiling'];
 
 /** @param {readonly string[]} head @param {readonly (readonly string[])[]} rows */
-export function markdownTable(head, rows) {
+function markdownTable(head, rows) {
   const line = (/** @type {readonly string[]} */ row) => `| ${row.join(' | ')} |`;
   const rule = line(head.map((_, i) => (i === 0 ? '---' : '--:')));
   return [line(head), rule, ...rows.map(line)].join('\n');
@@ -73,6 +74,42 @@ export function markdownReport(results) {
   const absent = left.length > 0 ? [`## Not compared\n\n${left.join('\n')}`] : [];
   return `${['# Benchmark', about(results), GUIDE, ...suites, ...facts, ...absent].join('\n\n')}\n`;
 }
+
+/**
+ * One row a group of cases, one column an adapter: the median of the ratios, the smallest, and the median share of the
+ * ceiling.
+ *
+ * @param {readonly Results[]} all
+ */
+export function summaryTable(all) {
+  const groups = [...new Set(all.flatMap((results) => casesOf(results).map(({ group }) => group)))];
+  const head = [
+    '',
+    ...all.map(({ adapter, platform }) => `${nameOf(adapter)}, ${platform.split(/[ /]/)[0]}`),
+  ];
+  const rows = groups.map((group) => [
+    group,
+    ...all.map((results) => {
+      const own = casesOf(results).filter((one) => one.group === group);
+      const ratios = own.flatMap(({ ratio }) => (ratio === null ? [] : [ratio]));
+      if (ratios.length === 0) return '–';
+      const share = quantile(
+        own.map(({ ceilingShare }) => ceilingShare),
+        0.5,
+      );
+      const least = ratios.length > 1 ? ` (${brief(Math.min(...ratios))}×)` : '';
+      return `${brief(quantile(ratios, 0.5))}×${least} · ${percent(share)}`;
+    }),
+  ]);
+  return `${markdownTable(head, rows)}\n\n${all.map((results) => `- ${about(results)}`).join('\n')}`;
+}
+
+/** Two digits. @param {number} value */
+const brief = (value) => (value >= 10 ? value.toFixed(0) : value.toPrecision(2));
+
+/** How adapters are called, whatever they say of themselves. @param {string} adapter */
+const nameOf = (adapter) =>
+  /llvmpipe/i.test(adapter) ? 'lavapipe' : /swiftshader/i.test(adapter) ? 'SwiftShader' : adapter;
 
 /** @param {Results} results @returns {string[]} equal reasons once */
 function reasons(results) {

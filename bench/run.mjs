@@ -4,6 +4,7 @@
  */
 import { TOLERANCE } from './cases/case.mjs';
 import { compileOurs } from './peers/ours.mjs';
+import { quantile } from './quantile.mjs';
 import { REFERENCE, peers as known } from './peers/index.mjs';
 
 /**
@@ -238,14 +239,6 @@ function timing({ repeats, ms: all, cpuMs }, { flops, bytes }) {
     rounds: all.length,
     repeats,
   };
-}
-
-/** Between neighbours in proportion. @param {readonly number[]} values @param {number} part */
-export function quantile(values, part) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = part * (sorted.length - 1);
-  const low = Math.floor(at);
-  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
 }
 
 /** @param {unknown} error */

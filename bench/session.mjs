@@ -23,8 +23,6 @@ import { factLines, headLine, rowLine } from './table.mjs';
 /** Of a case's rounds, in ms: then it has had enough turns, even if they are few. */
 const BUDGET = 30_000;
 
-export const suiteNames = [...Object.keys(suites), 'overhead'];
-
 /**
  * @param {import('@paella/tensor').Device} device
  * @param {Session} session

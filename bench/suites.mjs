@@ -5,4 +5,10 @@
  */
 export const suites = {
   kernels: () => import('./cases/kernels.mjs'),
+  unet: () => import('./cases/unet.mjs'),
+  vqgan: () => import('./cases/vqgan.mjs'),
+  sample: () => import('./cases/sample.mjs'),
+  train: () => import('./cases/train.mjs'),
 };
+
+export const suiteNames = [...Object.keys(suites), 'overhead'];

@@ -2,7 +2,8 @@
 import { Device } from '@paella/tensor';
 import { htmlReport } from '../report.mjs';
 import { firstLine } from '../run.mjs';
-import { runSession, suiteNames } from '../session.mjs';
+import { runSession } from '../session.mjs';
+import { suiteNames } from '../suites.mjs';
 import copy from '../wgsl/copy.wgsl';
 import fma from '../wgsl/fma.wgsl';
 
@@ -28,8 +29,8 @@ function element(id, type) {
 const form = element('form', HTMLFormElement);
 const status = element('status', HTMLElement);
 const table = element('table', HTMLElement);
-const suite = form.querySelector('select');
-for (const name of ['all', ...suiteNames]) suite?.append(new Option(name));
+const suite = element('suite', HTMLSelectElement);
+for (const name of ['all', ...suiteNames]) suite.append(new Option(name));
 
 /** @param {string} line */
 function say(line) {
@@ -60,19 +61,18 @@ Reflect.set(globalThis, 'paellaBench', run);
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
-  void measure(new FormData(form));
+  void measure();
 });
 
-/** @param {FormData} chosen */
-async function measure(chosen) {
-  const wanted = String(chosen.get('suite'));
+async function measure() {
+  const wanted = suite.value;
   status.textContent = 'Measuring; leave this tab in front …';
   try {
     const { results } = await run({
       suites: wanted === 'all' ? suiteNames : [wanted],
       peers: PEERS,
-      filter: String(chosen.get('filter') ?? ''),
-      rounds: Number(chosen.get('rounds')),
+      filter: element('filter', HTMLInputElement).value,
+      rounds: element('rounds', HTMLInputElement).valueAsNumber,
       versions: {},
     });
     status.textContent = 'Done.';

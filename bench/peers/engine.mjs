@@ -68,4 +68,5 @@
  * @property {() => void | Promise<void>} close
  */
 
+// oxlint-disable-next-line unicorn/require-module-specifiers -- types alone
 export {};

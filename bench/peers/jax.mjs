@@ -60,7 +60,7 @@ export async function open(adapter) {
         np.reshape(build(engine, [...given, ...own]), []);
       const update = jit((/** @type {Arr[]} */ own, /** @type {Arr[]} */ given) => {
         const [value, gradients] = valueAndGrad(loss)(tree.ref(own), given);
-        const next = own.map((weight, i) => weight.sub(/** @type {Arr[]} */ (gradients)[i].mul(lr)));
+        const next = own.map((weight, i) => weight.sub(gradients[i].mul(lr)));
         return [value, next];
       });
       const step = () => {
@@ -87,9 +87,8 @@ function makeEngine({ lax, nn, numpy: np }, upload) {
   /** The first and last slice of an axis twice. @param {Arr} x @param {number} axis */
   const doubled = (x, axis) => {
     const cut = (/** @type {number} */ at) => {
-      const ranges = x.shape.map(
-        (_, i) => /** @type {[number, number] | []} */ (i === axis ? [at, at + 1] : []),
-      );
+      /** @type {([number, number] | [])[]} */
+      const ranges = x.shape.map((_, i) => (i === axis ? [at, at + 1] : []));
       return x.ref.slice(...ranges);
     };
     return np.concatenate([cut(0), x.ref, cut(x.shape[axis] - 1)], axis);

@@ -16,7 +16,7 @@ import { ops, optim, scope } from '@paella/tensor';
  */
 export async function compileOurs(device, setup) {
   if (setup.open) return setup.open(device);
-  const build = /** @type {NonNullable<Setup['ours']>} */ (setup.ours ?? setup.build);
+  const build = setup.ours ?? setup.build;
   /** @type {Map<Values, Tensor>} */
   const constants = new Map();
   const upload = (/** @type {Values} */ { data, shape }) => device.tensor(data, shape).keep();
@@ -47,7 +47,7 @@ export async function compileOurs(device, setup) {
  * @param {Device} device @param {() => Tensor} once @param {() => { dispose(): void }[]} owned
  * @returns {Compiled}
  */
-function repeated(device, once, owned) {
+export function repeated(device, once, owned) {
   /** @type {Tensor | undefined} */
   let last;
   return {

@@ -4,7 +4,6 @@ import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { settled, sharedDevice } from './dawn.mjs';
 
 /** @typedef {import('@tensorflow/tfjs').Tensor} Tensor */
-/** @typedef {import('@tensorflow/tfjs').Tensor1D} Tensor1D */
 /** @typedef {import('@tensorflow/tfjs').Tensor2D} Tensor2D */
 /** @typedef {import('@tensorflow/tfjs').Tensor3D} Tensor3D */
 /** @typedef {import('@tensorflow/tfjs').Tensor4D} Tensor4D */
@@ -156,11 +155,11 @@ function makeEngine() {
     concat: (xs, axis) => tf.concat([...xs], axis),
     reshape: (x, shape) => x.reshape([...shape]),
     transpose: (x, order) => x.transpose([...order]),
-    gather: (table, indices) => tf.gather(table, /** @type {Tensor1D} */ (indices)),
+    gather: (table, indices) => tf.gather(table, indices),
     argmax: (x) => x.argMax(-1),
     crossEntropy: (logits, targets) => {
       const [, labels] = /** @type {Tensor2D} */ (logits).shape;
-      const wanted = tf.oneHot(/** @type {Tensor1D} */ (targets), labels);
+      const wanted = tf.oneHot(targets, labels);
       return tf.losses.softmaxCrossEntropy(wanted, logits);
     },
   };
