@@ -7,6 +7,7 @@ export const peers = {
   tfjs: () => import('./tfjs.mjs'),
   'jax-js': () => import('./jax.mjs'),
   onnxruntime: () => import('./onnxruntime.mjs'),
+  pytorch: () => import('./pytorch.mjs'),
 };
 
 /** Computes on the processor, without WebGPU: shown for reference, and no part of the ratio. */
