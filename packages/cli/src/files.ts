@@ -4,6 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 
+/** What `encodeImage` can write. */
+export const imageExtensions = ['.png', '.jpg', '.jpeg'] as const;
+
 /**
  * Writes a file by way of a temporary one beside it. Synchronous, so that not even a second Ctrl-C comes between.
  *

@@ -8,9 +8,6 @@ import { extname } from 'node:path';
 import type { RgbaImage } from 'paella';
 import { reason } from './files.js';
 
-/** What {@link encodeImage} can write. */
-export const imageExtensions = ['.png', '.jpg', '.jpeg'] as const;
-
 const jpegQuality = 95;
 const jpegLimits = { maxResolutionInMP: 200, maxMemoryUsageInMB: 2048 };
 

@@ -1,11 +1,11 @@
 import { Command, CommanderError } from 'commander';
-import { convert, type ConvertOptions } from './commands/convert.js';
-import { type EmojiDatasetOptions, datasetEmoji } from './commands/dataset.js';
-import { type DoctorOptions, doctor } from './commands/doctor.js';
-import { generate, type GenerateOptions } from './commands/generate.js';
-import { inspect, type InspectOptions } from './commands/inspect.js';
-import { decode, type DecodeOptions, encode, type EncodeOptions, reconstruct } from './commands/tokens.js';
-import { type TrainOptions, trainPaella, trainVqgan } from './commands/train.js';
+import type { ConvertOptions } from './commands/convert.js';
+import type { EmojiDatasetOptions } from './commands/dataset.js';
+import type { DoctorOptions } from './commands/doctor.js';
+import type { GenerateOptions } from './commands/generate.js';
+import type { InspectOptions } from './commands/inspect.js';
+import type { DecodeOptions, EncodeOptions } from './commands/tokens.js';
+import type { TrainOptions } from './commands/train.js';
 import { withContext } from './context.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
@@ -43,6 +43,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by Ctrl-C.
 Results are written to stdout, everything else to stderr. With --json, stdout holds one JSON object:
 the result, or { "error": { "code", "message", "fix" } }.`;
 
+/** Commands are loaded when they run: those for data sets bring libraries that take longer than a picture's first step. */
 function createProgram(version: string, state: { exitCode: number }): Command {
   const program = new Command('paella')
     .description('Text to image with Paella on WebGPU.')
@@ -61,6 +62,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--model <model>', "'default', a model folder, or its URL", 'default')
     .action((options: DoctorOptions) =>
       withContext(options, async (context) => {
+        const { doctor } = await import('./commands/doctor.js');
         const works = await doctor(context, options);
         if (!works) state.exitCode = exitCodes.failure;
       }),
@@ -93,7 +95,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--grid', 'write all pictures as one contact sheet')
     .option('--animate <file.gif>', 'also write the steps as a GIF')
     .action((prompt: string, options: GenerateOptions) =>
-      withContext(options, (context) => generate(context, prompt, options)),
+      withContext(options, async (context) => {
+        const { generate } = await import('./commands/generate.js');
+        await generate(context, prompt, options);
+      }),
     );
 
   addCommand(program, 'inspect', 'Tell what a checkpoint is', [
@@ -104,7 +109,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .argument('<file>', 'safetensors, .pt, .pth or .bin, the index.json of a sharded one, or a URL')
     .option('--all', 'list every tensor')
     .action((file: string, options: InspectOptions) =>
-      withContext(options, (context) => inspect(context, file, options)),
+      withContext(options, async (context) => {
+        const { inspect } = await import('./commands/inspect.js');
+        await inspect(context, file, options);
+      }),
     );
 
   addCommand(program, 'convert', 'Turn a checkpoint into safetensors', [
@@ -115,7 +123,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .argument('<out>', 'a name that ends in .safetensors')
     .option('--max-shard <size>', 'split into files of at most this size, with an index', parse.bytes)
     .action((from: string, to: string, options: ConvertOptions) =>
-      withContext(options, (context) => convert(context, from, to, options)),
+      withContext(options, async (context) => {
+        const { convert } = await import('./commands/convert.js');
+        await convert(context, from, to, options);
+      }),
     );
 
   addCodecCommand(program, 'encode', 'Turn a picture into tokens', [
@@ -126,7 +137,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--out <file>', '.json or .safetensors (default: print the tokens)')
     .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size)
     .action((file: string, options: EncodeOptions) =>
-      withContext(options, (context) => encode(context, file, options)),
+      withContext(options, async (context) => {
+        const { encode } = await import('./commands/tokens.js');
+        await encode(context, file, options);
+      }),
     );
 
   addCodecCommand(program, 'decode', 'Turn tokens into pictures', [
@@ -136,7 +150,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .argument('<tokens>', 'a file that encode made, or any JSON array of rows')
     .requiredOption('--out <file>', 'PNG or JPEG; several pictures become a-1.png, a-2.png, …')
     .action((file: string, options: DecodeOptions) =>
-      withContext(options, (context) => decode(context, file, options)),
+      withContext(options, async (context) => {
+        const { decode } = await import('./commands/tokens.js');
+        await decode(context, file, options);
+      }),
     );
 
   addCodecCommand(program, 'reconstruct', 'Send a picture through tokens and back, and measure the loss', [
@@ -147,7 +164,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--out <file>', 'PNG or JPEG (default: only print the PSNR)')
     .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size)
     .action((file: string, options: EncodeOptions) =>
-      withContext(options, (context) => reconstruct(context, file, options)),
+      withContext(options, async (context) => {
+        const { reconstruct } = await import('./commands/tokens.js');
+        await reconstruct(context, file, options);
+      }),
     );
 
   const dataset = program.command('dataset').description('Make a data set to train on');
@@ -175,7 +195,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .option('--shard-size <n>', 'pictures in a shard', parse.wholeNumber(1), 2000)
     .option('--strict-licences', 'only pictures under MIT, Apache-2.0 or CC0')
     .action((options: EmojiDatasetOptions) =>
-      withContext(options, (context) => datasetEmoji(context, options)),
+      withContext(options, async (context) => {
+        const { datasetEmoji } = await import('./commands/dataset.js');
+        await datasetEmoji(context, options);
+      }),
     );
 
   const train = program.command('train').description('Train a model on captioned pictures');
@@ -184,7 +207,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     'train vqgan --config my-vqgan.json --data photos --out runs/photos --steps 20000',
     'train vqgan --data data/emoji64 --out runs/vqgan --resume',
   ]).action((options: TrainOptions) =>
-    withContext(options, (context) => trainVqgan(context, options, version)),
+    withContext(options, async (context) => {
+      const { trainVqgan } = await import('./commands/train.js');
+      await trainVqgan(context, options, version);
+    }),
   );
   addTrainCommand(train, 'paella', 'Learn to draw tokens for captions', [
     'train paella --data data/emoji64 --vqgan runs/vqgan --out runs/paella',
@@ -193,7 +219,10 @@ function createProgram(version: string, state: { exitCode: number }): Command {
   ])
     .option('--vqgan <model>', "whose tokens: 'default', a model folder, or a run of train vqgan")
     .action((options: TrainOptions) =>
-      withContext(options, (context) => trainPaella(context, options, version)),
+      withContext(options, async (context) => {
+        const { trainPaella } = await import('./commands/train.js');
+        await trainPaella(context, options, version);
+      }),
     );
 
   leaves(program).forEach(addCommonOptions);

@@ -1,7 +1,6 @@
 import { Pipeline, type Range, type RgbaImage, contactSheet } from 'paella';
 import type { Context, ModelOptions } from '../context.js';
-import { checkResultPath, numberedPaths, writeResult } from '../files.js';
-import { encodeAnimation, encodeImage, imageExtensions } from '../image-file.js';
+import { checkResultPath, imageExtensions, numberedPaths, writeResult } from '../files.js';
 
 export interface GenerateOptions extends ModelOptions {
   out?: string;
@@ -36,6 +35,8 @@ export async function generate(context: Context, prompt: string, options: Genera
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[] = [];
   out.progress('step', 0, steps);
+  // These libraries load while the device works.
+  const imageFile = import('../image-file.js');
   const started = performance.now();
   const { images, seed } = await pipeline.generate(prompt, {
     seed: options.seed,
@@ -56,6 +57,7 @@ export async function generate(context: Context, prompt: string, options: Genera
   context.checkInterrupt();
   const generationSeconds = (performance.now() - started) / 1000;
 
+  const { encodeAnimation, encodeImage } = await imageFile;
   const results = grid ? [arrange(images)] : images;
   const paths = numberedPaths(options.out ?? defaultName(prompt, seed), results.length);
   paths.forEach((path, i) => writeResult(path, encodeImage(path, results[i])));

@@ -2,8 +2,8 @@ import { type Tensor, noGrad, scope } from '@paella/tensor';
 import { type RgbaImage, type VQModel, decodeTokens, psnr, tensorFromImages } from 'paella';
 import { fitImage, loadCodec } from '../codec.js';
 import type { Context, ModelOptions } from '../context.js';
-import { checkResultPath, numberedPaths, writeResult } from '../files.js';
-import { encodeImage, imageExtensions, readImage } from '../image-file.js';
+import { checkResultPath, imageExtensions, numberedPaths, writeResult } from '../files.js';
+import { encodeImage, readImage } from '../image-file.js';
 import { type TokenGrids, readTokens, tokenExtensions, tokenRows, writeTokens } from '../tokens-file.js';
 
 export interface DecodeOptions extends ModelOptions {
