@@ -5,6 +5,7 @@ import {
   type MatmulShape,
   planConv2d,
   planConvTranspose2d,
+  planConvWeightGrad,
   planCrossEntropy,
   planMatmul,
   planMatmulTN,
@@ -121,6 +122,11 @@ describe('a dense convolution', () => {
       expect(plan(square(32, 6), {}, gpu).kernel.name).toMatch(/naive/);
       expect(plan(square(32, 128), {}, software).kernel.name).toBe('conv');
     }
+    const gradient = (channels: number, caps: Capabilities) =>
+      planConvWeightGrad(square(32, channels), { replicate: false }, caps).launch.kernel.name;
+    expect(gradient(128, gpu)).toBe('conv_weight_grad_shared');
+    expect(gradient(8, gpu)).toBe('conv_weight_grad');
+    expect(gradient(128, software)).toBe('conv_weight_grad');
   });
 });
 

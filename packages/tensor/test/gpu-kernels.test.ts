@@ -1,6 +1,6 @@
 /** Kernels meant for GPUs, run on whichever adapter there is: it needs the feature, not the speed. */
 import fc from 'fast-check';
-import { type MatmulVariant, planMatmul } from '@paella/kernels';
+import { type MatmulVariant, convOutputSize, planConvWeightGrad, planMatmul } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { ops, scope } from '../src/index.js';
 import { matmulNT, matmulTN } from '../src/ops/matmul.js';
@@ -89,6 +89,31 @@ describe('products staged in workgroup memory', () => {
         const out = await op(x, weight, { ...options, bias, force: 'shared' }).data();
         expect(relativeError(out, want)).toBeLessThan(tolerance);
       }
+    }),
+  );
+});
+
+describe('the weight gradient of a convolution, staged in workgroup memory', () => {
+  it.each([
+    { image: [2, 9, 11, 20], kernel: 3, outChannels: 132, padding: 1, replicate: true },
+    { image: [3, 16, 18, 68], kernel: 4, outChannels: 12, padding: 1, stride: 2 },
+    { image: [1, 7, 5, 4], kernel: 1, outChannels: 64, padding: 0, stride: 3 },
+  ])('equals the naive twin: $image by $kernel to $outChannels', (one) =>
+    scope(async () => {
+      const { kernel, outChannels, padding, stride = 1, replicate = false } = one;
+      const [batch, height, width, channels] = one.image;
+      const kernels = { kernelHeight: kernel, kernelWidth: kernel, stride, padding, groups: 1 };
+      const shape = { batch, height, width, channels, outChannels, ...kernels };
+      const size = convOutputSize(shape);
+      const x = upload(device, noise(one.image, 1));
+      const dy = upload(device, noise([batch, size.height, size.width, outChannels], 2));
+      const [naive, shared] = (['naive', 'shared'] as const).map((force) => {
+        const plan = planConvWeightGrad(shape, { replicate, force }, device.capabilities);
+        const out = device.empty([plan.chunks, kernel, kernel, channels, outChannels]);
+        device.run(plan.launch, [x, dy, out]);
+        return out.sum(0);
+      });
+      expect(relativeError(await shared.data(), await naive.data())).toBeLessThan(tolerance);
     }),
   );
 });

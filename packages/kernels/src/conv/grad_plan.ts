@@ -2,11 +2,13 @@ import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from
 import { LANES } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import stagedTile from '../shared/staged_tile.wgsl';
 import subgroupTile from '../shared/subgroup_tile.wgsl';
 import { subgroupInvocations } from '../shared/subgroups.js';
 import subgroups from '../shared/subgroups.wgsl';
 import inputNaiveSource from './conv_input_grad_naive.wgsl';
 import weightSource from './conv_weight_grad.wgsl';
+import weightSharedSource from './conv_weight_grad_shared.wgsl';
 import weightSubgroupSource from './conv_weight_grad_subgroup.wgsl';
 import weightNaiveSource from './conv_weight_grad_naive.wgsl';
 import foldSource from './fold_edges.wgsl';
@@ -14,7 +16,7 @@ import {
   type ConvShape,
   type ConvTransposeShape,
   WG,
-  chooseTile,
+  chooseDense,
   convCost,
   convOutputSize,
   depthwise,
@@ -34,6 +36,7 @@ const weightTiles = {
     subgroupTile,
     weightSubgroupSource,
   ),
+  shared: defineKernel('conv_weight_grad_shared', linear, stagedTile, weightSharedSource),
 };
 const weightNaive = defineKernel('conv_weight_grad_naive', linear, weightNaiveSource);
 const inputNaive = defineKernel('conv_input_grad_naive', linear, inputNaiveSource);
@@ -85,7 +88,7 @@ const groupsOf = ({ batch, stride, channels, outChannels, groups }: ConvShape) =
  */
 export function planConvWeightGrad(
   shape: ConvShape,
-  options: { replicate: boolean; force?: 'naive' },
+  options: { replicate: boolean; force?: 'naive' | 'shared' },
   caps: Capabilities,
 ): Chunked {
   const { batch, channels, outChannels, groups, stride, kernelHeight, kernelWidth } = shape;
@@ -93,17 +96,18 @@ export function planConvWeightGrad(
   const pixels = batch * out.height * out.width;
   const taps = kernelHeight * kernelWidth;
   const replicate = Number(options.replicate);
-  const vec4s = channels % 4 === 0 && outChannels % 4 === 0 && options.force !== 'naive';
+  const { force } = options;
+  const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
   const cost = convCost(shape, pixels, channels / groups, false);
-  if (vec4s && groups === 1) {
-    const variant = chooseTile('conv weight gradient', shape, caps);
+  if (vec4s && groups === 1 && force !== 'naive') {
+    const variant = force ?? chooseDense('conv weight gradient', shape, taps * channels, caps);
     const bySubgroup = variant === 'subgroup';
-    const tiles =
-      taps *
-      (bySubgroup
-        ? subgroupInvocations(channels, outChannels / 4, caps)
-        : Math.ceil(channels / 8) * (outChannels / 4));
-    const { chunk, chunks } = cut(pixels, tiles, 64, caps);
+    const invocations = {
+      tile: taps * Math.ceil(channels / 8) * (outChannels / 4),
+      subgroup: bySubgroup ? taps * subgroupInvocations(channels, outChannels / 4, caps) : 0,
+      shared: WG * Math.ceil((taps * channels) / 64) * Math.ceil(outChannels / 64),
+    }[variant];
+    const { chunk, chunks } = cut(pixels, invocations, 64, caps);
     const { out_size: grid, ...sizes } = sizesOf(shape, out);
     const params = {
       ...sizes,
@@ -115,7 +119,7 @@ export function planConvWeightGrad(
       chunk,
       replicate,
     };
-    const [x, y] = linearGrid(tiles, WG, caps);
+    const [x, y] = linearGrid(invocations, WG, caps);
     return {
       launch: launch(weightTiles[variant], {
         constants: { WG, ...(bySubgroup && { SUBGROUP: caps.subgroupSize }) },
@@ -126,7 +130,7 @@ export function planConvWeightGrad(
       chunks,
     };
   }
-  if (vec4s && groups === channels && groups === outChannels && stride === 1) {
+  if (vec4s && groups === channels && groups === outChannels && stride === 1 && force !== 'naive') {
     return planSlidingWeightGrad(shape, { first4: 0, count4: channels / 4 }, { replicate, two: 0 }, caps);
   }
   return {

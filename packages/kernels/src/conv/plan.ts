@@ -143,7 +143,7 @@ export function planConv2d(shape: ConvShape, options: ConvOptions, caps: Capabil
 function chooseConv2d(shape: ConvShape, caps: Capabilities): ConvVariant {
   const { channels, outChannels, groups, stride } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
-  if (vec4s && groups === 1) return chooseDense('conv', shape, caps);
+  if (vec4s && groups === 1) return chooseDense('conv', shape, pixelsOf(shape), caps);
   if (vec4s && groups === channels && groups === outChannels && stride === 1) return 'depthwise';
   return 'naive';
 }
@@ -153,30 +153,24 @@ const SUBGROUP = ['subgroup', 'tile'] as const;
 const SHARED = ['shared', 'tile'] as const;
 const SMALL = ['tile', 'shared'] as const;
 
-/** By the sizes of a convolution without groups, whose channels are divisible by 4. */
-export function chooseTile(
+/**
+ * The kernel of a convolution without groups, whose channels are divisible by 4.
+ *
+ * @param rows of the product that it is; a tile for GPUs has 64 of them, and 64 channels
+ */
+export function chooseDense(
   family: string,
   shape: ConvTransposeShape,
-  caps: Capabilities,
-): 'tile' | 'subgroup' {
-  return choose(caps, family, choiceSizes(shape), hasEqualSubgroups(caps) ? SUBGROUP : TILE);
-}
-
-/** The same where there is a kernel for GPUs as well: its tiles have 64 pixels and channels. */
-function chooseDense(
-  family: string,
-  shape: ConvTransposeShape,
+  rows: number,
   caps: Capabilities,
 ): 'tile' | 'subgroup' | 'shared' {
-  if (caps.isSoftware) return chooseTile(family, shape, caps);
-  const sizes = choiceSizes(shape);
-  return choose(caps, family, sizes, Math.min(sizes[0], shape.outChannels) >= 32 ? SHARED : SMALL);
+  const { channels, outChannels, kernelHeight, kernelWidth } = shape;
+  const sizes = [pixelsOf(shape), kernelHeight * kernelWidth, channels, outChannels];
+  if (caps.isSoftware) return choose(caps, family, sizes, hasEqualSubgroups(caps) ? SUBGROUP : TILE);
+  return choose(caps, family, sizes, Math.min(rows, outChannels) >= 32 ? SHARED : SMALL);
 }
 
-function choiceSizes(shape: ConvTransposeShape): number[] {
-  const { batch, height, width, channels, outChannels, kernelHeight, kernelWidth } = shape;
-  return [batch * height * width, kernelHeight * kernelWidth, channels, outChannels];
-}
+const pixelsOf = ({ batch, height, width }: ConvTransposeShape): number => batch * height * width;
 
 /**
  * Half of a skip convolution, which is a convolution over the channels of x and then skip in groups of two: the
@@ -245,7 +239,7 @@ export function planConvTranspose2d(
   const { batch, height, width, channels, outChannels, stride, padding } = shape;
   const vec4s = channels % 4 === 0 && outChannels % 4 === 0;
   const { bias = false, force } = options;
-  const variant = force ?? (vec4s ? chooseDense('conv transposed', shape, caps) : 'naive');
+  const variant = force ?? (vec4s ? chooseDense('conv transposed', shape, pixelsOf(shape), caps) : 'naive');
   const out = options.outputSize ?? convTransposeOutputSize(shape);
   const outPixels = batch * out.height * out.width;
   const cost = convCost(shape, batch * height * width, channels, bias);
