@@ -17,9 +17,9 @@ export function testDevice(): Promise<Device> {
 
 /** A device of its own that planners take for a GPU: what they would choose there runs here. For the caller to destroy. */
 export async function pretendedGpu(): Promise<Device> {
-  const device = await Device.create();
-  Object.assign(device.capabilities, { isSoftware: false });
-  return device;
+  const gpu = await Device.create();
+  Object.assign(gpu.capabilities, { isSoftware: false });
+  return gpu;
 }
 
 /** Every way to compute the rows of a normalisation, a softmax or a sum that `on` has; undefined is the planner's. */
