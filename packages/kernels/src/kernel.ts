@@ -188,6 +188,22 @@ export function launch(
   };
 }
 
+/** Workgroups that keep a software adapter's threads busy to the end. */
+const SOFTWARE_GROUPS = 64;
+
+/**
+ * The grid of a kernel whose invocations go on to further items (`linear_step` of `shared/linear.wgsl`). A GPU gets an
+ * invocation an item; on a processor starting a workgroup takes longer than the item does.
+ */
+export function steppedGrid(
+  items: number,
+  workgroupSize: number,
+  caps: Capabilities,
+): [number, number, number] {
+  const grid = linearGrid(items, workgroupSize, caps);
+  return caps.isSoftware ? [Math.min(grid[0], SOFTWARE_GROUPS), 1, 1] : grid;
+}
+
 /**
  * Folds a one-dimensional grid into two dimensions, since a dimension holds 65,535 workgroups at most.
  * Kernels recover the index with `linear_index` of `shared/linear.wgsl`.

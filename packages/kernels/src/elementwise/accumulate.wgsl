@@ -23,9 +23,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if 4u * i >= params.size { return; }
-  var sum = x[i];
-  if params.fresh == 0u { sum += out[i]; }
-  out[i] = select(vec4f(), sum, vec4u(0u, 1u, 2u, 3u) + 4u * i < vec4u(params.size));
+  for (var i = linear_index(group, groups, local, WG); 4u * i < params.size; i += linear_step(groups, WG)) {
+    var sum = x[i];
+    if params.fresh == 0u { sum += out[i]; }
+    out[i] = select(vec4f(), sum, vec4u(0u, 1u, 2u, 3u) + 4u * i < vec4u(params.size));
+  }
 }

@@ -4,11 +4,11 @@
 // Cost     12 bytes an element, 8 with a number.
 
 override WG: u32 = 64;
+// Of combine.wgsl.
+override OP: u32 = 0;
 
 struct Params {
   vec4s: u32,
-  // Of combine.wgsl: a number and not a constant, so that all of them are one pipeline.
-  op: u32,
   // 1: b is the number.
   has_scalar: u32,
   scalar: f32,
@@ -25,9 +25,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.vec4s { return; }
-  var y = vec4f(params.scalar);
-  if params.has_scalar == 0u { y = b[i]; }
-  out[i] = combine(params.op, a[i], y);
+  for (var i = linear_index(group, groups, local, WG); i < params.vec4s; i += linear_step(groups, WG)) {
+    var y = vec4f(params.scalar);
+    if params.has_scalar == 0u { y = b[i]; }
+    out[i] = combine(OP, a[i], y);
+  }
 }

@@ -5,13 +5,14 @@
 // Cost     Up to 12 bytes an element.
 
 override WG: u32 = 64;
+// Of combine.wgsl.
+override OP: u32 = 0;
 
 struct Params {
   shape: vec4u,
   a_strides: vec4u,
   b_strides: vec4u,
   size: u32,
-  op: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -31,5 +32,5 @@ fn main(
   let at = vec4u(i / (s.w * s.z * s.y), i / (s.w * s.z) % s.y, i / s.w % s.z, i % s.w);
   let x = a[dot(at, params.a_strides)];
   let y = b[dot(at, params.b_strides)];
-  out[i] = combine(params.op, vec4f(x), vec4f(y)).x;
+  out[i] = combine(OP, vec4f(x), vec4f(y)).x;
 }

@@ -1,4 +1,4 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, defineKernel, launch, linearGrid, steppedGrid } from '../kernel.js';
 import { ACTIVATIONS } from '../shared/activation.js';
 import activation from '../shared/activation.wgsl';
 import linear from '../shared/linear.wgsl';
@@ -72,6 +72,8 @@ export type BinaryOp = keyof typeof BINARY;
 
 const WG = 64;
 
+// Functions are pipeline constants: some adapters compute every case of a switch and pick one.
+
 /** Operands: x, out. `alpha` and `beta` are the slope of leaky_relu and the bounds of clamp. */
 export function planUnary(
   op: UnaryOp,
@@ -84,7 +86,7 @@ export function planUnary(
   return launch(unary, {
     constants: { WG, OP: UNARY[op] },
     params: { vec4s, alpha, beta },
-    workgroups: linearGrid(vec4s, WG, caps),
+    workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: 8 * size },
   });
 }
@@ -99,9 +101,9 @@ export function planUnaryGrad(
 ): Launch {
   const vec4s = Math.ceil(size / 4);
   return launch(unaryGrad, {
-    constants: { WG },
-    params: { vec4s, op: UNARY[op], alpha, beta },
-    workgroups: linearGrid(vec4s, WG, caps),
+    constants: { WG, OP: UNARY[op] },
+    params: { vec4s, alpha, beta },
+    workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: 4 * size, bytes: 12 * size },
   });
 }
@@ -110,9 +112,9 @@ export function planUnaryGrad(
 export function planBinary(op: BinaryOp, size: number, scalar: number | null, caps: Capabilities): Launch {
   const vec4s = Math.ceil(size / 4);
   return launch(binary, {
-    constants: { WG },
-    params: { vec4s, op: BINARY[op], has_scalar: Number(scalar !== null), scalar: scalar ?? 0 },
-    workgroups: linearGrid(vec4s, WG, caps),
+    constants: { WG, OP: BINARY[op] },
+    params: { vec4s, has_scalar: Number(scalar !== null), scalar: scalar ?? 0 },
+    workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (scalar === null ? 12 : 8) * size },
   });
 }
@@ -131,8 +133,8 @@ export function planBinaryBroadcast(
 ): Launch {
   const size = shape.reduce((product, length) => product * length, 1);
   return launch(binaryBroadcast, {
-    constants: { WG },
-    params: { shape, a_strides: strides.a, b_strides: strides.b, size, op: BINARY[op] },
+    constants: { WG, OP: BINARY[op] },
+    params: { shape, a_strides: strides.a, b_strides: strides.b, size },
     workgroups: linearGrid(size, WG, caps),
     cost: { flops: size, bytes: 12 * size },
   });
@@ -144,7 +146,7 @@ export function planCast(conversion: Cast, size: number, caps: Capabilities): La
   return launch(casts[conversion], {
     constants: { WG },
     params: { vec4s },
-    workgroups: linearGrid(vec4s, WG, caps),
+    workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (conversion === 'u32 f32' ? 8 : 6) * size },
   });
 }
@@ -155,7 +157,7 @@ export function planAccumulate(size: number, { fresh }: { fresh: boolean }, caps
   return launch(accumulate, {
     constants: { WG },
     params: { size, fresh: Number(fresh) },
-    workgroups: linearGrid(vec4s, WG, caps),
+    workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (fresh ? 8 : 12) * size },
   });
 }

@@ -4,11 +4,11 @@
 // Cost     12 bytes an element.
 
 override WG: u32 = 64;
+// As in unary.wgsl.
+override OP: u32 = 0;
 
 struct Params {
   vec4s: u32,
-  // As in unary.wgsl; a number and not a constant, so that all functions are one pipeline.
-  op: u32,
   alpha: f32,
   beta: f32,
 }
@@ -21,7 +21,7 @@ struct Params {
 fn slope(v: vec4f) -> vec4f {
   let one = vec4f(1.0);
   let zero = vec4f();
-  switch params.op {
+  switch OP {
     // Φ(x) + x·φ(x)
     case 1u: {
       let density = 0.3989422804014327 * exp(-0.5 * v * v);
@@ -64,6 +64,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i < params.vec4s { out[i] = dy[i] * slope(x[i]); }
+  for (var i = linear_index(group, groups, local, WG); i < params.vec4s; i += linear_step(groups, WG)) {
+    out[i] = dy[i] * slope(x[i]);
+  }
 }

@@ -34,19 +34,23 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.size { return; }
-  let s = params.shape;
-  let rest = i / (s.w * s.z);
-  var at = vec4u(rest / s.y, rest % s.y, i / s.w % s.z, i % s.w);
-  var source = params.from_offset;
-  var target_index = params.to_offset;
-  if DEEP {
-    let outer = at.x / s.x;
-    at.x %= s.x;
-    let outer_at = vec2u(outer / params.outer_shape.y, outer % params.outer_shape.y);
-    source += dot(outer_at, params.outer_from_strides);
-    target_index += dot(outer_at, params.outer_to_strides);
+  for (var i = linear_index(group, groups, local, WG); i < params.size; i += linear_step(groups, WG)) {
+    let s = params.shape;
+    var at = vec4u(0u, 0u, 0u, i);
+    // Divisions take a processor longer than all the rest, and a view of one dimension needs none.
+    if s.w < params.size {
+      let rest = i / (s.w * s.z);
+      at = vec4u(rest / s.y, rest % s.y, i / s.w % s.z, i % s.w);
+    }
+    var source = params.from_offset;
+    var target_index = params.to_offset;
+    if DEEP {
+      let outer = at.x / s.x;
+      at.x %= s.x;
+      let outer_at = vec2u(outer / params.outer_shape.y, outer % params.outer_shape.y);
+      source += dot(outer_at, params.outer_from_strides);
+      target_index += dot(outer_at, params.outer_to_strides);
+    }
+    out[target_index + dot(at, params.to_strides)] = x[source + dot(at, params.from_strides)];
   }
-  out[target_index + dot(at, params.to_strides)] = x[source + dot(at, params.from_strides)];
 }

@@ -19,6 +19,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i < params.vec4s { out[i] = vec4u(params.bits); }
+  for (var i = linear_index(group, groups, local, WG); i < params.vec4s; i += linear_step(groups, WG)) {
+    out[i] = vec4u(params.bits);
+  }
 }

@@ -1,4 +1,4 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, defineKernel, launch, steppedGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import copySource from './copy.wgsl';
 import fillSource from './fill.wgsl';
@@ -63,7 +63,7 @@ export function planCopy(view: CopyShape, options: CopyOptions, caps: Capabiliti
       to_offset: to.offset,
       size,
     },
-    workgroups: linearGrid(size, WG, caps),
+    workgroups: steppedGrid(size, WG, caps),
     cost: { flops: 0, bytes: 8 * elements },
   });
 }
@@ -117,7 +117,7 @@ export function planFill(bits: number, size: number, caps: Capabilities): Launch
   return launch(fillKernel, {
     constants: { WG: 64 },
     params: { vec4s, bits },
-    workgroups: linearGrid(vec4s, 64, caps),
+    workgroups: steppedGrid(vec4s, 64, caps),
     cost: { flops: 0, bytes: 4 * size },
   });
 }

@@ -32,7 +32,7 @@ export interface GpuMatmulOptions {
   /** b is [n,k]. */
   transposeB?: boolean;
   weight?: 'f32' | 'f16';
-  /** As in matmul.wgsl. */
+  /** 1 adds the bias, 2 the residual, and the rest counts activations in fours. */
   epilogue?: number;
 }
 

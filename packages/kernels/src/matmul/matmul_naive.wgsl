@@ -17,7 +17,7 @@ struct Params {
   // From one row and from one step of the contraction to the next, and from one step and one column to the next.
   a_strides: vec2u,
   b_strides: vec2u,
-  // As in matmul.wgsl.
+  // 1 adds the bias, 2 the residual, and the rest counts activations in fours.
   epilogue: u32,
 }
 

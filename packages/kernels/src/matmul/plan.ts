@@ -138,14 +138,14 @@ export function planMatmul(
   const common = {
     a_stride: shape.sharedA ? 0 : (m * k) / lanes,
     b_stride: shape.sharedB ? 0 : (k * n) / lanes,
-    epilogue,
+    epilogue: vec4s ? epilogue & 3 : epilogue,
   };
   const weightSize = (shape.sharedB ? 1 : batch) * k * n;
   const others = (shape.sharedA ? 1 : batch) * m * k + (residual ? 2 : 1) * batch * m * n + (bias ? n : 0);
   const [x, y] = linearGrid(vec4s ? invocations(variant, m, n, caps) : m * n, WG, caps);
   return {
     launch: launch(vec4s ? tiles[transposeB ? 'nt' : 'nn'][weight][variant] : naive, {
-      constants: tileConstants(variant, caps),
+      constants: { ...tileConstants(variant, caps), ...(vec4s && { ACTIVATION: ACTIVATIONS[kind] }) },
       params: vec4s
         ? { m, k4: k / 4, n4: n / 4, b_row: (transposeB ? k : n) / 4, ...common }
         : { m, k, n, a_strides: [k, 1], b_strides: transposeB ? [1, k] : [n, 1], ...common },

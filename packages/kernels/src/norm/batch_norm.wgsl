@@ -9,7 +9,6 @@ override HAS_WEIGHT: bool = false;
 override HAS_BIAS: bool = false;
 
 struct Params {
-  size: u32,
   // Of one sample.
   sample: u32,
   channels: u32,
@@ -32,12 +31,14 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.size { return; }
-  let c = i % params.channels;
-  let s = i / params.sample * params.stride + c;
-  var y = (x[i] - mean[s]) / sqrt(variance[s] + params.eps);
-  if HAS_WEIGHT { y *= weight[c]; }
-  if HAS_BIAS { y += bias[c]; }
-  out[i] = y;
+  var w = walk(linear_index(group, groups, local, WG), linear_step(groups, WG), params.channels);
+  for (; w.at < params.sample; w = next(w, params.channels)) {
+    let i = group.z * params.sample + w.at;
+    let c = w.channel;
+    let s = group.z * params.stride + c;
+    var y = (x[i] - mean[s]) / sqrt(variance[s] + params.eps);
+    if HAS_WEIGHT { y *= weight[c]; }
+    if HAS_BIAS { y += bias[c]; }
+    out[i] = y;
+  }
 }

@@ -1,5 +1,6 @@
 import { type Capabilities, type Launch, launch, linearGrid } from '../kernel.js';
 import type { Chunks } from '../reduce/plan.js';
+import byChannel from '../shared/by_channel.wgsl';
 import { teamOf } from '../shared/team.js';
 import dotsSource from './channel_dots.wgsl';
 import mixSource from './mix.wgsl';
@@ -10,6 +11,7 @@ import {
   WG,
   pair,
   pick,
+  sampleGrid,
   teamPair,
   weightKind,
 } from './plan.js';
@@ -19,7 +21,7 @@ import rowNormSource from './row_norm_grad.wgsl';
 const rowNorm = teamPair('row_norm_grad', rowNormSource);
 const dots = pair('channel_dots', dotsSource);
 const response = teamPair('response_grad', responseSource);
-const mix = pair('mix', mixSource);
+const mix = pair('mix', byChannel, mixSource);
 
 /** Operands: x, weight or null, dy, dx, product or null (dy · normalised x, if `product`). */
 export function planRowNormGrad(
@@ -90,8 +92,8 @@ export function planMix(shape: SampleShape, options: NormPlanOptions, caps: Capa
   const size = shape.samples * sample;
   return launch(kernel, {
     constants: { WG },
-    params: { size, sample, channels },
-    workgroups: linearGrid(size, WG, caps),
+    params: { sample, channels },
+    workgroups: sampleGrid(sample, shape.samples, caps),
     cost: { flops: 3 * size * lanes, bytes: 12 * size * lanes },
   });
 }

@@ -6,7 +6,6 @@
 override WG: u32 = 64;
 
 struct Params {
-  size: u32,
   // Of one sample.
   sample: u32,
   channels: u32,
@@ -24,8 +23,10 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.size { return; }
-  let f = i / params.sample * 2u * params.channels + i % params.channels;
-  out[i] = a[i] * factors[f] + b[i] * factors[f + params.channels];
+  var w = walk(linear_index(group, groups, local, WG), linear_step(groups, WG), params.channels);
+  for (; w.at < params.sample; w = next(w, params.channels)) {
+    let i = group.z * params.sample + w.at;
+    let f = group.z * 2u * params.channels + w.channel;
+    out[i] = a[i] * factors[f] + b[i] * factors[f + params.channels];
+  }
 }

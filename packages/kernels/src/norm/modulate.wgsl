@@ -7,7 +7,6 @@
 override WG: u32 = 64;
 
 struct Params {
-  size: u32,
   // Of one sample of x.
   sample: u32,
   channels: u32,
@@ -28,10 +27,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.size { return; }
-  let a = i / params.sample * params.stride + i % params.channels;
-  let b = a + params.channels;
-  out[i] = x[i] * (1.0 + scale_shift[a]);
-  if params.shift == 1u { out[i] += scale_shift[b]; }
+  var w = walk(linear_index(group, groups, local, WG), linear_step(groups, WG), params.channels);
+  for (; w.at < params.sample; w = next(w, params.channels)) {
+    let i = group.z * params.sample + w.at;
+    let a = group.z * params.stride + w.channel;
+    var y = x[i] * (1.0 + scale_shift[a]);
+    if params.shift == 1u { y += scale_shift[a + params.channels]; }
+    out[i] = y;
+  }
 }

@@ -1,6 +1,15 @@
-import { type Capabilities, type Kernel, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import {
+  type Capabilities,
+  type Kernel,
+  type Launch,
+  defineKernel,
+  launch,
+  linearGrid,
+  steppedGrid,
+} from '../kernel.js';
 import type { Chunks } from '../reduce/plan.js';
 import { LANES } from '../shared/lanes.js';
+import byChannel from '../shared/by_channel.wgsl';
 import linear from '../shared/linear.wgsl';
 import { type TeamForce, type TeamKernel, defineTeam, teamOf } from '../shared/team.js';
 import batchNormSource from './batch_norm.wgsl';
@@ -34,8 +43,8 @@ export const teamPair = (name: string, ...parts: string[]): Pair<TeamKernel> => 
 });
 
 const rowNorm = teamPair('row_norm', rowNormSource);
-const batchNorm = pair('batch_norm', batchNormSource);
-const modulate = pair('modulate', modulateSource);
+const batchNorm = pair('batch_norm', byChannel, batchNormSource);
+const modulate = pair('modulate', byChannel, modulateSource);
 const response = teamPair('response_scale', responseSource);
 const moments = pair('moments', momentsSource);
 const merge = pair('moments_merge', mergeSource);
@@ -60,6 +69,12 @@ export function pick<K>({ vec4, scalar }: Pair<K>, channels: number, { force }: 
 /** How a kernel reads `count` weights: 0 none, 1 one a channel, 2 one for all. */
 export const weightKind = (count: number, channels: number): number =>
   count === 0 ? 0 : count === channels ? 1 : 2;
+
+/** The grid of a kernel that walks samples of `sample` elements by `by_channel.wgsl`. */
+export function sampleGrid(sample: number, samples: number, caps: Capabilities): [number, number, number] {
+  const [x, y] = steppedGrid(sample, WG, caps);
+  return [x, y, samples];
+}
 
 export interface RowNormOptions extends NormPlanOptions {
   /** Subtracts the mean: layer norm. Without it: RMS norm. */
@@ -111,8 +126,8 @@ export function planBatchNorm(shape: SampleShape, options: BatchNormOptions, cap
   const size = samples * sample;
   return launch(kernel, {
     constants: { WG, HAS_WEIGHT: options.weight, HAS_BIAS: options.bias },
-    params: { size, sample, channels, stride: options.perSample ? channels : 0, eps: options.eps },
-    workgroups: linearGrid(size, WG, caps),
+    params: { sample, channels, stride: options.perSample ? channels : 0, eps: options.eps },
+    workgroups: sampleGrid(sample, shape.samples, caps),
     cost: { flops: 5 * size * lanes, bytes: 8 * size * lanes },
   });
 }
@@ -130,13 +145,12 @@ export function planModulate(
   return launch(kernel, {
     constants: { WG },
     params: {
-      size,
       sample,
       channels,
       stride: options.shared ? 0 : 2 * channels,
       shift: Number(options.shift ?? true),
     },
-    workgroups: linearGrid(size, WG, caps),
+    workgroups: sampleGrid(sample, shape.samples, caps),
     cost: { flops: 2 * size * lanes, bytes: 8 * size * lanes },
   });
 }

@@ -40,16 +40,16 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let item = linear_index(group, groups, local, WG);
-  if item >= params.count { return; }
   // By its bits: comparisons may assume that there is no NaN.
   if params.guarded == 1u && (norm[0] & 0x7f800000u) == 0x7f800000u { return; }
-  let i = params.start + item;
-  let g = gradient[i];
-  let first = m[i] + params.rest1 * (g - m[i]);
-  let second = params.beta2 * v[i] + params.rest2 * g * g;
-  m[i] = first;
-  v[i] = second;
-  let spread = sqrt(second) / params.correction2 + params.eps;
-  value[i] = value[i] * params.keep - params.step_size * (first / spread);
+  for (var item = linear_index(group, groups, local, WG); item < params.count; item += linear_step(groups, WG)) {
+    let i = params.start + item;
+    let g = gradient[i];
+    let first = m[i] + params.rest1 * (g - m[i]);
+    let second = params.beta2 * v[i] + params.rest2 * g * g;
+    m[i] = first;
+    v[i] = second;
+    let spread = sqrt(second) / params.correction2 + params.eps;
+    value[i] = value[i] * params.keep - params.step_size * (first / spread);
+  }
 }

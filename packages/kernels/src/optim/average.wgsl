@@ -22,14 +22,14 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.count { return; }
-  let a = average[i];
-  let x = value[i];
-  if EXCHANGE {
-    average[i] = x;
-    value[i] = a;
-  } else {
-    average[i] = a + params.rate * (x - a);
+  for (var i = linear_index(group, groups, local, WG); i < params.count; i += linear_step(groups, WG)) {
+    let a = average[i];
+    let x = value[i];
+    if EXCHANGE {
+      average[i] = x;
+      value[i] = a;
+    } else {
+      average[i] = a + params.rate * (x - a);
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, defineKernel, launch, steppedGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import adamwSource from './adamw.wgsl';
 import averageSource from './average.wgsl';
@@ -35,7 +35,7 @@ export interface SgdStep {
 }
 
 const cover = ({ start, size }: FlatRange) => ({ start: start / 4, count: size / 4 });
-const grid = ({ size }: FlatRange, caps: Capabilities) => linearGrid(size / 4, WG, caps);
+const grid = ({ size }: FlatRange, caps: Capabilities) => steppedGrid(size / 4, WG, caps);
 
 /**
  * Operands: value (read and written), gradient, first and second moment (read and written), and the norm of all
@@ -81,7 +81,7 @@ export function planAverage(size: number, rate: number | null, caps: Capabilitie
   return launch(average, {
     constants: { WG, EXCHANGE: rate === null },
     params: { count: size / 4, rate: rate ?? 0 },
-    workgroups: linearGrid(size / 4, WG, caps),
+    workgroups: steppedGrid(size / 4, WG, caps),
     cost: { flops: 3 * size, bytes: (rate === null ? 16 : 12) * size },
   });
 }

@@ -23,7 +23,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let item = linear_index(group, groups, local, WG);
-  if item >= params.count { return; }
-  out[params.start + item] *= min(1.0, params.limit / (norm[0] * params.unscale + 1e-6)) * params.unscale;
+  for (var item = linear_index(group, groups, local, WG); item < params.count; item += linear_step(groups, WG)) {
+    out[params.start + item] *= min(1.0, params.limit / (norm[0] * params.unscale + 1e-6)) * params.unscale;
+  }
 }

@@ -27,12 +27,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let item = linear_index(group, groups, local, WG);
-  if item >= params.count { return; }
-  let i = params.start + item;
-  let g = gradient[i] + params.decay * value[i];
-  let moving = params.momentum * velocity[i] + g;
-  velocity[i] = moving;
-  let step = select(moving, g + params.momentum * moving, params.nesterov == 1u);
-  value[i] -= params.lr * step;
+  for (var item = linear_index(group, groups, local, WG); item < params.count; item += linear_step(groups, WG)) {
+    let i = params.start + item;
+    let g = gradient[i] + params.decay * value[i];
+    let moving = params.momentum * velocity[i] + g;
+    velocity[i] = moving;
+    let step = select(moving, g + params.momentum * moving, params.nesterov == 1u);
+    value[i] -= params.lr * step;
+  }
 }

@@ -25,8 +25,8 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(group, groups, local, WG);
-  if i >= params.vec4s { return; }
-  let keep = unit_uniform(random4(params.key, params.stream, i)) >= vec4f(params.p);
-  out[i] = select(vec4f(), params.scale * x[i], keep);
+  for (var i = linear_index(group, groups, local, WG); i < params.vec4s; i += linear_step(groups, WG)) {
+    let keep = unit_uniform(random4(params.key, params.stream, i)) >= vec4f(params.p);
+    out[i] = select(vec4f(), params.scale * x[i], keep);
+  }
 }

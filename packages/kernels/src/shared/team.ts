@@ -1,31 +1,35 @@
 import { type Capabilities, type Kernel, defineKernel } from '../kernel.js';
+import { hasEqualSubgroups } from './subgroups.js';
+import oneSubgroup from './team_one_subgroup.wgsl';
 import subgroups from './team_subgroups.wgsl';
 import tree from './team.wgsl';
 
-/** A kernel whose rows belong to one invocation or to a workgroup, with both ways in which a workgroup joins. */
+/** A kernel whose rows belong to one invocation, a subgroup or a workgroup, with the ways in which those join. */
 export interface TeamKernel {
   tree: Kernel;
   subgroups: Kernel;
+  oneSubgroup: Kernel;
 }
 
 /**
- * Overrides a planner's choice, for tests and benchmarks: no vec4s, a workgroup a row that joins in workgroup memory, or
- * one that joins by subgroups, where the adapter has them.
+ * Overrides a planner's choice, for tests and benchmarks: no vec4s, a workgroup a row that joins in workgroup memory, one
+ * that joins by subgroups, or a subgroup a row, where the adapter has them.
  */
-export type TeamForce = 'naive' | 'team' | 'subgroups';
+export type TeamForce = 'naive' | 'team' | 'subgroups' | 'oneSubgroup';
 
 /** {@link defineKernel} for a kernel that calls `team_sum` or `team_max`. */
 export function defineTeam(name: string, ...parts: string[]): TeamKernel {
   return {
     tree: defineKernel(name, tree, ...parts),
     subgroups: defineKernel(`${name}_subgroups`, subgroups, ...parts),
+    oneSubgroup: defineKernel(`${name}_subgroup`, oneSubgroup, ...parts),
   };
 }
 
 /**
  * Which kernel to launch, and how many invocations of a workgroup of `WG` share a row.
  *
- * @param pays whether a GPU gains from sharing: rows are long, or few
+ * @param pays whether there is a gain from sharing: rows are long, or few
  */
 export function teamOf(
   kernels: TeamKernel,
@@ -34,8 +38,13 @@ export function teamOf(
   force: TeamForce | undefined,
   caps: Capabilities,
 ): { kernel: Kernel; TEAM: number } {
-  const shared = pays && !caps.isSoftware;
-  const variant = force ?? (!shared ? 'alone' : caps.subgroups ? 'subgroups' : 'team');
+  const variant = force ?? (pays ? sharedVariant(caps) : 'alone');
   if (variant === 'subgroups') return { kernel: kernels.subgroups, TEAM: WG };
+  if (variant === 'oneSubgroup') return { kernel: kernels.oneSubgroup, TEAM: caps.subgroupSize };
   return { kernel: kernels.tree, TEAM: variant === 'team' ? WG : 1 };
+}
+
+function sharedVariant(caps: Capabilities): TeamForce | 'alone' {
+  if (caps.isSoftware) return hasEqualSubgroups(caps) ? 'oneSubgroup' : 'alone';
+  return caps.subgroups ? 'subgroups' : 'team';
 }
