@@ -141,7 +141,7 @@ describe('a row', () => {
   ];
 
   it.each(plans)(
-    'of %s is shared by a workgroup on a GPU, by subgroups where there are some',
+    'of %s is shared by a workgroup on a GPU, by subgroups where there are some, and by one of equal ones on a processor',
     (name, plan) => {
       const { WG } = plan(gpu).constants;
       expect(plan(gpu)).toMatchObject({ kernel: { name }, constants: { TEAM: WG } });
@@ -153,6 +153,10 @@ describe('a row', () => {
       for (const caps of [software, onProcessor]) {
         expect(plan(caps)).toMatchObject({ kernel: { name }, constants: { TEAM: 1 } });
       }
+      expect(plan({ ...onProcessor, subgroupSize: 8 })).toMatchObject({
+        kernel: { name: `${name}_one_subgroup` },
+        constants: { TEAM: 8 },
+      });
     },
   );
 

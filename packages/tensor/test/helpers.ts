@@ -1,5 +1,5 @@
 /** What the tests of every op share: a device, golden data, references in float64, error measures. */
-import type { TeamForce } from '@paella/kernels';
+import { type TeamForce, hasEqualSubgroups } from '@paella/kernels';
 import { expect, type TestContext } from 'vitest';
 import { readFixture } from '../../../test/fixtures.js';
 import { Device } from '../src/device/device.js';
@@ -24,7 +24,10 @@ export async function pretendedGpu(): Promise<Device> {
 
 /** Every way to compute the rows of a normalisation, a softmax or a sum that `on` has; undefined is the planner's. */
 export function teamForces(on: Device): (TeamForce | undefined)[] {
-  return [undefined, 'naive', 'team', ...(on.capabilities.subgroups ? (['subgroups'] as const) : [])];
+  const forces: (TeamForce | undefined)[] = [undefined, 'naive', 'team'];
+  if (on.capabilities.subgroups) forces.push('subgroups');
+  if (hasEqualSubgroups(on.capabilities)) forces.push('oneSubgroup');
+  return forces;
 }
 
 /** Numbers on the host, with their shape, row-major. */

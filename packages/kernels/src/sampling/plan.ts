@@ -1,22 +1,35 @@
-import { type Capabilities, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
+import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
 import type { RandomStream } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
-import rank4 from '../shared/rank4.wgsl';
 import blockNN from '../shared/block_nn.wgsl';
+import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import { hasEqualSubgroups, subgroupInvocations } from '../shared/subgroups.js';
+import subgroups from '../shared/subgroups.wgsl';
+import tile16 from '../shared/tile16.wgsl';
 import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
 import weightF32 from '../shared/weight_f32.wgsl';
 import best from './best.wgsl';
 import chunkSource from './best_chunk.wgsl';
+import consider from './consider.wgsl';
 import gumbel from './gumbel.wgsl';
-import linearSource from './sample_linear.wgsl';
+import subgroupSource from './sample_linear_subgroup.wgsl';
+import tileSource from './sample_linear.wgsl';
 import logitsSource from './sample_logits.wgsl';
 
-const shared = [linear, threefry, best, gumbel];
+function defineFused(name: string, weight: string) {
+  const shared = [linear, threefry, best, gumbel, consider, weight, rank4, blockNN];
+  return {
+    tile: defineKernel(name, ...shared, tile8, tileSource),
+    subgroup: defineKernel(`${name}_subgroup`, subgroups, ...shared, subgroupTile, tile16, subgroupSource),
+  };
+}
+
 const fused = {
-  f32: defineKernel('sample_linear', ...shared, weightF32, rank4, blockNN, tile8, linearSource),
-  f16: defineKernel('sample_linear_f16', ...shared, weightF16, rank4, blockNN, tile8, linearSource),
+  f32: defineFused('sample_linear', weightF32),
+  f16: defineFused('sample_linear_f16', weightF16),
 };
 const stored = defineKernel('sample_logits', linear, threefry, best, gumbel, logitsSource);
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
@@ -37,6 +50,12 @@ export type SamplingNoise = (RandomStream & { scale: number }) | null;
 const CHUNK = 64;
 const WG = 64;
 
+/** `subgroup` is for software adapters. */
+export type SampleVariant = 'tile' | 'subgroup';
+
+const TILE: readonly SampleVariant[] = ['tile'];
+const SUBGROUP: readonly SampleVariant[] = ['subgroup', 'tile'];
+
 /** Whether {@link planSampleLinear} can do it without storing the logits. */
 export function canSampleLinear(channels: number, classes: number): boolean {
   return channels % 4 === 0 && classes % 4 === 0;
@@ -46,17 +65,22 @@ export function canSampleLinear(channels: number, classes: number): boolean {
 export function planSampleLinear(
   shape: { rows: number; channels: number; classes: number },
   noise: SamplingNoise,
-  { hasBias, weight }: { hasBias: boolean; weight: 'f32' | 'f16' },
+  { hasBias, weight, force }: { hasBias: boolean; weight: 'f32' | 'f16'; force?: SampleVariant },
   caps: Capabilities,
 ): SamplingPlan {
   const { rows, channels, classes } = shape;
   const chunks = Math.ceil(classes / CHUNK);
   const operands =
     4 * rows * channels + (weight === 'f16' ? 2 : 4) * channels * classes + (hasBias ? 4 * classes : 0);
-  const pass1 = launch(fused[weight], {
-    constants: { WG, NOISE: noise !== null, HAS_BIAS: hasBias },
+  const candidates = hasEqualSubgroups(caps) ? SUBGROUP : TILE;
+  const variant = force ?? choose(caps, `sample_linear ${weight}`, [rows, channels, classes], candidates);
+  const isTile = variant === 'tile';
+  const invocations = isTile ? Math.ceil(rows / 8) * chunks : subgroupInvocations(rows, chunks, caps);
+  const constants = { WG, NOISE: noise !== null, HAS_BIAS: hasBias };
+  const pass1 = launch(fused[weight][variant], {
+    constants: isTile ? constants : { ...constants, SUBGROUP: caps.subgroupSize },
     params: { rows, c4: channels / 4, classes4: classes / 4, chunks, ...noiseParams(noise) },
-    workgroups: linearGrid(Math.ceil(rows / 8) * chunks, WG, caps),
+    workgroups: linearGrid(invocations, WG, caps),
     cost: { flops: 2 * rows * channels * classes, bytes: operands + 8 * rows * chunks },
   });
   return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };

@@ -22,7 +22,7 @@ export function defineTeam(name: string, ...parts: string[]): TeamKernel {
   return {
     tree: defineKernel(name, tree, ...parts),
     subgroups: defineKernel(`${name}_subgroups`, subgroups, ...parts),
-    oneSubgroup: defineKernel(`${name}_subgroup`, oneSubgroup, ...parts),
+    oneSubgroup: defineKernel(`${name}_one_subgroup`, oneSubgroup, ...parts),
   };
 }
 
