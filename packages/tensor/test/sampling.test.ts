@@ -92,7 +92,7 @@ describe('sampleLinear', () => {
         return chosen;
       };
       const variants: SampleLinearOptions['force'][] = FUSED.includes(shape)
-        ? ['fused', 'naive', undefined]
+        ? ['tile', 'naive', undefined]
         : [undefined];
       for (const mode of ['multinomial', 'argmax'] as const) {
         const rng = mode === 'argmax' ? undefined : new Rng(21, 5);
@@ -120,7 +120,7 @@ describe('sampleLinear', () => {
     const classes = 260;
     const weight = device.zeros([4, classes]);
     const h = device.ones([3, 4]);
-    for (const force of ['fused', 'naive'] as const) {
+    for (const force of ['tile', 'naive', undefined] as const) {
       for (const best of [[], [255, 259], [63, 64, 128], [5, 4], [20, 40]]) {
         const bias = device.tensor(
           Float32Array.from({ length: classes }, (_, k) => Number(best.includes(k))),

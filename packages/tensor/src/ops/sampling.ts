@@ -1,4 +1,5 @@
 import {
+  type SampleVariant,
   type SamplingNoise,
   type SamplingPlan,
   canSampleLinear,
@@ -27,7 +28,7 @@ export interface SampleLinearOptions {
   /** `[classes]` */
   bias?: Tensor | null;
   /** Overrides the choice of kernel, for tests and benchmarks; `naive` stores the logits. */
-  force?: 'fused' | 'naive';
+  force?: SampleVariant | 'naive';
 }
 
 /**
@@ -53,12 +54,14 @@ export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOpt
   const noise = mode === 'argmax' ? null : noiseOf('sampleLinear', temperature, rng);
   const lead = h.shape.slice(0, -1);
 
-  if ((options.force ?? (canSampleLinear(channels, classes) ? 'fused' : 'naive')) === 'naive') {
+  const { force } = options;
+  if (force === 'naive' || !canSampleLinear(channels, classes)) {
     using logits = linear(h, weight, { bias });
     return pick(logits, noise);
   }
   const shape = { rows: h.size / channels, channels, classes };
-  const plan = planSampleLinear(shape, noise, { hasBias: !!bias, weight: stored }, h.device.capabilities);
+  const how = { hasBias: !!bias, weight: stored, force };
+  const plan = planSampleLinear(shape, noise, how, h.device.capabilities);
   return run(plan, [h, weight, bias], lead);
 }
 
