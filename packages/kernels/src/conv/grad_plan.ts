@@ -19,11 +19,11 @@ import {
   chooseDense,
   convCost,
   convOutputSize,
+  defineSliding,
   depthwise,
   planSliding,
 } from './plan.js';
 import skipInputSource from './skip_input_grad.wgsl';
-import sliding from './sliding.wgsl';
 import slidingWeightSource from './sliding_weight_grad.wgsl';
 
 const weightTiles = {
@@ -45,7 +45,7 @@ const folds = {
   columns: defineKernel('fold_edges_vec4', linear, LANES.columns, foldSource),
 };
 const slidingWeight = defineKernel('conv_sliding_weight_grad', linear, slidingWeightSource);
-const skipInput = defineKernel('conv_skip_input_grad', linear, skipInputSource, sliding);
+const skipInput = defineSliding('conv_skip_input_grad', skipInputSource);
 
 /** A launch whose results are `chunks` parts that the caller adds. */
 export interface Chunked {
@@ -211,7 +211,12 @@ export function planSkipInputGrad(half: 'x' | 'skip', shape: ConvShape, caps: Ca
     skipInput,
     backwards(shape),
     range,
-    { bias: false, replicate: false, flip: true, offset },
+    {
+      bias: false,
+      replicate: false,
+      flip: true,
+      offset,
+    },
     caps,
   );
 }

@@ -22,6 +22,8 @@ import depthwiseSource from './depthwise.wgsl';
 import geometry from './geometry.wgsl';
 import skipSource from './skip.wgsl';
 import sliding from './sliding.wgsl';
+import sliding3 from './sliding3.wgsl';
+import window from './window.wgsl';
 
 const tiles = {
   tile: defineKernel('conv', linear, rank4, geometry, tileSource),
@@ -30,8 +32,22 @@ const tiles = {
 };
 const naive = defineKernel('conv_naive', linear, naiveSource);
 const transposeNaive = defineKernel('conv_transpose_naive', linear, transposeNaiveSource);
-export const depthwise = defineKernel('conv_depthwise', linear, depthwiseSource, sliding);
-const skip = defineKernel('conv_skip', linear, skipSource, sliding);
+export const depthwise = defineSliding('conv_depthwise', depthwiseSource);
+const skip = defineSliding('conv_skip', skipSource);
+
+/** A kernel with a sliding window, for 3 × 3 taps and for any number. */
+export interface SlidingKernel {
+  of3: Kernel;
+  any: Kernel;
+}
+
+/** @param operands WGSL that says what a value is, and what becomes of it */
+export function defineSliding(name: string, operands: string): SlidingKernel {
+  return {
+    of3: defineKernel(`${name}3`, operands, window, sliding3),
+    any: defineKernel(name, operands, window, sliding),
+  };
+}
 
 /** A convolution of `[batch,height,width,channels]` by `[kernelHeight,kernelWidth,channels/groups,outChannels]`. */
 export interface ConvShape {
@@ -191,7 +207,7 @@ export function planSkipConv2d(
 }
 
 export function planSliding(
-  kernel: Kernel,
+  kernels: SlidingKernel,
   shape: ConvTransposeShape,
   range: { first4: number; count4: number },
   {
@@ -204,8 +220,10 @@ export function planSliding(
 ): Launch {
   const { batch, width, height, kernelWidth, kernelHeight, padding, outChannels } = shape;
   const out = convOutputSize(shape);
-  const strips = batch * out.height * Math.ceil(out.width / 4);
-  return launch(kernel, {
+  const is3 = kernelWidth === 3 && kernelHeight === 3;
+  // A GPU would rather have invocations than save loads.
+  const rows = is3 ? (caps.isSoftware ? 8 : 2) : 1;
+  return launch(is3 ? kernels.of3 : kernels.any, {
     constants: { WG, HAS_BIAS: bias },
     params: {
       size: [width, height],
@@ -214,12 +232,16 @@ export function planSliding(
       padding,
       channels4: outChannels / 4,
       ...range,
-      images: batch,
       replicate: Number(replicate),
       flip: Number(flip),
       offset,
+      rows,
     },
-    workgroups: linearGrid(strips * range.count4, WG, caps),
+    workgroups: [
+      Math.ceil((Math.ceil(out.width / 4) * range.count4) / WG),
+      Math.ceil(out.height / rows),
+      batch,
+    ],
     // Both kinds read each of their inputs and weights once: half a skip convolution has half the outputs, and
     // two inputs for each.
     cost: convCost(shape, batch * out.height * out.width, 1, bias),
