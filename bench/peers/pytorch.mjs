@@ -77,7 +77,7 @@ function start() {
   child.stdin.on('error', () => undefined); // a child that ended is told of by `ended`
   return {
     /** @param {string} command */
-    async ask(command) {
+    ask: async (command) => {
       child.stdin.write(`${command}\n`);
       const { value, done } = /** @type {IteratorResult<string>} */ (
         await Promise.race([lines.next(), ended])

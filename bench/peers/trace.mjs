@@ -13,12 +13,17 @@ import { engineOf } from './ours.mjs';
  * @property {number} result
  */
 
-/** What an operation gives: its number, and a tensor without values that knows its shape. */
+/**
+ * What an operation gives: a tensor without values that knows its shape.
+ */
 class Value {
-  /** @param {number | string} name @param {Tensor} tensor on the meta device */
-  constructor(name, tensor) {
-    this.name = name;
+  /** @param {Tensor} tensor on the meta device */
+  constructor(tensor) {
     this.tensor = tensor;
+  }
+
+  get shape() {
+    return this.tensor.shape;
   }
 }
 
@@ -47,7 +52,7 @@ export async function trace(build, inputs) {
         args.map((arg) => mapped(arg, (value) => value.tensor)),
       );
       ops.push({ op, args });
-      const value = new Value(ops.length - 1, tensor);
+      const value = new Value(tensor);
       results.push(value);
       return value;
     },
@@ -55,14 +60,14 @@ export async function trace(build, inputs) {
   /** @type {import('./engine.mjs').Engine<Value>} */
   const engine = {
     ...Object.fromEntries(recorded),
-    shapeOf: ({ tensor }) => tensor.shape,
+    shapeOf: ({ shape }) => shape,
     constant(values) {
-      const known = constants.get(values) ?? new Value(`constant ${constants.size}`, empty(values));
+      const known = constants.get(values) ?? new Value(empty(values));
       constants.set(values, known);
       return known;
     },
   };
-  const given = inputs.map((values, i) => new Value(`input ${i}`, empty(values)));
+  const given = inputs.map((values) => new Value(empty(values)));
   const last = build(engine, given);
   const order = [...given, ...constants.values(), ...results];
   const number = (/** @type {Value} */ value) => order.indexOf(value);
