@@ -134,7 +134,7 @@ describe('a picture', () => {
     expect(first.pipelines).toBe(pipelines);
     await pipeline.generate('a red apple', { seed: 1 });
     // Of each step, and of what comes before and after.
-    expectWithin(between(first, device.stats()), { pipelines: 0, buffersCreated: 0, submits: 3 * 12 + 8 });
+    expectWithin(between(first, device.stats()), { pipelines: 0, buffersCreated: 0, submits: 2 * 12 + 6 });
 
     const meta = await Device.create({ adapter: 'meta', like: device.info });
     await generateLike(meta, { steps: 12 });

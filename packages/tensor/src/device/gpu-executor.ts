@@ -39,6 +39,8 @@ export class GpuExecutor implements Executor {
   readonly #staging = new Map<number, GPUBuffer[]>();
   readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
   #commands: Command[] = [];
+  /** The buffers that commands not yet encoded read or write, by id. */
+  readonly #awaited = new Set<number>();
   #draining: Promise<void> | null = null;
   /** Error scopes whose verdict is not in yet. */
   readonly #verdicts = new Set<Promise<void>>();
@@ -103,18 +105,19 @@ export class GpuExecutor implements Executor {
     stats.flops += launch.cost.flops;
     stats.bytes += launch.cost.bytes;
     this.#commands.push({ kind: 'dispatch', pipeline: this.#pipelines.get(launch), launch, buffers });
+    for (const buffer of buffers) this.#awaited.add(ownerOf(buffer));
     if (this.#commands.length >= START_AT) void this.#start();
   }
 
   upload(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>): void {
     this.#throwIfFailed();
     this.#stats.uploadedBytes += data.byteLength;
-    if (this.#commands.length === 0 && !this.#draining) {
+    if (!this.#awaited.has(ownerOf(buffer))) {
       this.#write(buffer, data);
-    } else {
-      const copy = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
-      this.#commands.push({ kind: 'upload', buffer, data: new Uint8Array(copy) });
+      return;
     }
+    const copy = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+    this.#commands.push({ kind: 'upload', buffer, data: new Uint8Array(copy) });
   }
 
   async read(buffer: DeviceBuffer, bytes: number): Promise<ArrayBuffer> {
@@ -129,6 +132,7 @@ export class GpuExecutor implements Executor {
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
     this.#commands.push({ kind: 'copy', from: buffer, to: staging, bytes: size });
+    this.#awaited.add(ownerOf(buffer));
     await this.flush();
     try {
       await this.#wait(staging.mapAsync(GPUMapMode.READ));
@@ -206,6 +210,7 @@ export class GpuExecutor implements Executor {
         this.#commands = [];
       }
     }
+    this.#awaited.clear();
   }
 
   #encode(batch: readonly Command[]): void {
@@ -327,3 +332,6 @@ export class GpuExecutor implements Executor {
     if (this.#failure) throw this.#failure;
   }
 }
+
+/** The buffer whose memory a part is of, by id. */
+const ownerOf = ({ id, part }: DeviceBuffer): number => part?.of ?? id;
