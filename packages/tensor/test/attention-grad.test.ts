@@ -16,6 +16,7 @@ import { gradcheck } from './gradcheck.js';
 import {
   TRANSPOSED,
   type Values,
+  attentionForces,
   expectClose,
   expectError,
   golden,
@@ -26,7 +27,6 @@ import {
 } from './helpers.js';
 
 const device = await testDevice();
-const FORCES = ['blocks', 'simple', 'naive'] as const;
 
 const leaf = (values: Values): Tensor => {
   const tensor = upload(device, values);
@@ -92,7 +92,7 @@ describe('gradients of attention', () => {
   it('match multi_head_attention of PyTorch', async (context) => {
     const file = await golden('ops');
     const get = (name: string) => file.get(`multi_head_attention/${name}`);
-    for (const force of FORCES) {
+    for (const force of attentionForces(device)) {
       await scope(async () => {
         const q = leaf(get('q'));
         const kv = leaf(get('kv'));
@@ -125,7 +125,7 @@ describe('gradients of attention', () => {
     const want = referenceGradients(one, made, grad);
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 2e-4 : 1e-5;
-    for (const force of one.headSize % 4 === 0 ? [undefined, ...FORCES] : [undefined]) {
+    for (const force of one.headSize % 4 === 0 ? [undefined, ...attentionForces(device)] : [undefined]) {
       await scope(async () => {
         const [q, k, v, k2, v2] = [made.q, made.k, made.v, made.k2, made.v2].map(leaf);
         const bias = made.bias && leaf(made.bias);
@@ -156,7 +156,7 @@ describe('gradients of attention', () => {
     const grad = gradientOf(one);
     const want = referenceGradients(one, made, grad);
     const nothing: Values = { shape: want.k2.shape, data: new Float32Array(want.k2.data.length) };
-    for (const force of FORCES) {
+    for (const force of attentionForces(device)) {
       await scope(async () => {
         const packed = leaf(pack(made.q, made.k, made.v));
         const text = leaf(pack(made.k2, made.k2, made.v2));
@@ -222,7 +222,7 @@ describe('gradients of attention', () => {
     };
     const grad = gradientOf(one);
     const want = referenceGradients(one, made, grad);
-    for (const force of [undefined, ...FORCES]) {
+    for (const force of [undefined, ...attentionForces(device)]) {
       await scope(async () => {
         const [q, k, v, k2, v2] = [made.q, made.k, made.v, made.k2, made.v2].map(leaf);
         const rng = new Rng(5);

@@ -1,17 +1,19 @@
-import { hasEqualSubgroups } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
 import { type AttentionOptions, type Rows, attention, splitRows } from '../src/ops/attention.js';
 import { linear } from '../src/ops/matmul.js';
 import type { Tensor } from '../src/tensor.js';
 import { CASES, type Case, make, pack, reference } from './attention-reference.js';
-import { TRANSPOSED, expectClose, expectError, golden, permuted, testDevice, upload } from './helpers.js';
-
-/** All of an adapter's variants for heads of whole vec4s. */
-function forcesOn({ capabilities }: Device) {
-  const forces = ['blocks', 'simple', 'naive'] as const;
-  return hasEqualSubgroups(capabilities) ? (['subgroup', ...forces] as const) : forces;
-}
+import {
+  TRANSPOSED,
+  attentionForces,
+  expectClose,
+  expectError,
+  golden,
+  permuted,
+  testDevice,
+  upload,
+} from './helpers.js';
 
 describe('attention', () => {
   it('matches multi_head_attention of PyTorch', async (context) => {
@@ -25,7 +27,7 @@ describe('attention', () => {
     const bias = upload(device, get('out_bias'));
     const [queries] = splitRows(linear(q, inWeight, { bias: inBias }), 3);
     const [, keys, values] = splitRows(linear(kv, inWeight, { bias: inBias }), 3);
-    for (const force of forcesOn(device)) {
+    for (const force of attentionForces(device)) {
       using out = linear(attention(queries, keys, values, { heads: 3, force }), outWeight, { bias });
       await expectClose(out, get('output'), { context });
     }
@@ -47,7 +49,7 @@ describe('attention', () => {
     };
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 1e-4 : 1e-5;
-    const forces = one.headSize % 4 === 0 ? ([undefined, ...forcesOn(device)] as const) : [undefined];
+    const forces = one.headSize % 4 === 0 ? ([undefined, ...attentionForces(device)] as const) : [undefined];
     for (const force of forces) {
       using out = attention(q, k, v, { ...options, force });
       await expectClose(out, want, { tolerance });
@@ -60,7 +62,7 @@ describe('attention', () => {
     const made = make(one);
     const [q, k, v] = splitRows(upload(device, pack(made.q, made.k, made.v)), 3);
     const [k2, v2] = splitRows(upload(device, pack(made.k2, made.v2)), 2);
-    for (const force of forcesOn(device)) {
+    for (const force of attentionForces(device)) {
       using out = attention(q, k, v, { heads: 2, extra: { k: k2, v: v2 }, force });
       await expectClose(out, reference(one, made), { tolerance: 1e-5 });
     }

@@ -30,6 +30,12 @@ export function teamForces(on: Device): (TeamForce | undefined)[] {
   return forces;
 }
 
+/** All of an adapter's variants of attention, for heads of whole vec4s. */
+export function attentionForces(on: Device) {
+  const forces = ['blocks', 'simple', 'naive'] as const;
+  return hasEqualSubgroups(on.capabilities) ? (['subgroup', ...forces] as const) : forces;
+}
+
 /** Numbers on the host, with their shape, row-major. */
 export interface Values {
   readonly shape: readonly number[];

@@ -1,28 +1,53 @@
 import { type Capabilities, type Kernel, type Launch, defineKernel, launch, linearGrid } from '../kernel.js';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
+import subgroupTile from '../shared/subgroup_tile.wgsl';
+import subgroups from '../shared/subgroups.wgsl';
 import biasSource from './grad_bias_naive.wgsl';
 import deltaSource from './grad_delta.wgsl';
+import cells from './grad_cells.wgsl';
 import keyBlocks from './grad_key.wgsl';
+import keySubgroup from './grad_key_subgroup.wgsl';
 import keySource from './grad_key_naive.wgsl';
 import operands from './grad_operands.wgsl';
 import pair from './grad_pair.wgsl';
 import queryBlocks from './grad_query.wgsl';
+import querySubgroup from './grad_query_subgroup.wgsl';
 import querySource from './grad_query_naive.wgsl';
+import slopes from './grad_slopes.wgsl';
 import tile from './grad_tile.wgsl';
 import NUMBERS from './lanes1.wgsl';
 import VEC4S from './lanes4.wgsl';
 import mask from './mask.wgsl';
-import { type AttentionPlanOptions, type AttentionShape, type RowsView, variantFor, viewIn } from './plan.js';
+import {
+  type AttentionPlanOptions,
+  type AttentionShape,
+  type AttentionVariant,
+  type RowsView,
+  chooseVariant,
+  subgroupConstants,
+  viewIn,
+} from './plan.js';
 
 const delta = defineKernel('attention_grad_delta', linear, deltaSource);
+const shared = [VEC4S, rank4, operands, mask, tile];
+const queryParts = [...shared, slopes];
+const keyParts = [...shared, cells];
 const query = {
-  blocks: defineKernel('attention_grad_query', VEC4S, rank4, operands, mask, tile, queryBlocks),
+  blocks: defineKernel('attention_grad_query', ...queryParts, queryBlocks),
+  subgroup: defineKernel(
+    'attention_grad_query_subgroup',
+    subgroups,
+    ...queryParts,
+    subgroupTile,
+    querySubgroup,
+  ),
   simple: defineKernel('attention_grad_query_simple', VEC4S, operands, mask, pair, querySource),
   naive: defineKernel('attention_grad_query_naive', NUMBERS, operands, mask, pair, querySource),
 };
 const key = {
-  blocks: defineKernel('attention_grad_key', VEC4S, rank4, operands, mask, tile, keyBlocks),
+  blocks: defineKernel('attention_grad_key', ...keyParts, keyBlocks),
+  subgroup: defineKernel('attention_grad_key_subgroup', subgroups, ...keyParts, subgroupTile, keySubgroup),
   simple: defineKernel('attention_grad_key_simple', VEC4S, operands, mask, pair, keySource),
   naive: defineKernel('attention_grad_key_naive', NUMBERS, operands, mask, pair, keySource),
 };
@@ -117,7 +142,7 @@ export function planAttentionBiasGrad(
 }
 
 function planRows(
-  kernels: Record<'blocks' | 'simple' | 'naive', Kernel>,
+  kernels: Record<AttentionVariant, Kernel>,
   rows: number,
   products: number,
   shape: Shape,
@@ -127,14 +152,13 @@ function planRows(
   caps: Capabilities,
 ): Launch {
   const { q, k, v } = options;
-  const { force } = options;
-  const forced = force === 'subgroup' ? 'blocks' : force;
-  const variant = forced ?? variantFor(shape, [q, k, v, a, b], caps);
+  const variant = options.force ?? chooseVariant('attention gradient', shape, [q, k, v, a, b], caps);
   const lanes = variant === 'naive' ? 1 : 4;
   // 16 rows to a workgroup; in blocks, an invocation for each tile, and 4 for each vec4 of a head.
-  const WG = variant === 'blocks' ? Math.max(64, shape.headSize) : 16;
+  const blocks = variant === 'blocks' ? Math.max(64, shape.headSize) : 16;
+  const constants = variant === 'subgroup' ? subgroupConstants(caps) : { WG: blocks };
   return launch(kernels[variant], {
-    constants: { WG, ...operandsOf(options) },
+    constants: { ...constants, ...operandsOf(options) },
     params: { ...paramsOf(shape, options, lanes), a_view: viewIn(lanes, a), b_view: viewIn(lanes, b) },
     workgroups: [Math.ceil(rows / 16), shape.heads, shape.batch],
     cost: costOf(shape, products),

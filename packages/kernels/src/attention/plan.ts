@@ -25,6 +25,8 @@ const naive = defineKernel('attention_naive', NUMBERS, operands, mask, naiveSour
 const drawMask = defineKernel('attention_mask', linear, threefry, drawMaskSource);
 const kernels = { blocks, subgroup, simple, naive };
 
+export type AttentionVariant = keyof typeof kernels;
+
 /** Multiply-adds of a launch below which a software adapter would compile the larger kernel for longer than run it. */
 const SMALL = 1 << 21;
 
@@ -76,7 +78,7 @@ export interface AttentionPlanOptions {
    */
   keepStats?: boolean;
   /** Overrides the planner's choice, for tests and benchmarks. */
-  force?: keyof typeof kernels;
+  force?: AttentionVariant;
 }
 
 /** Where the mask of attention's dropout has the bits of a query, and what it does. */
@@ -128,14 +130,13 @@ export function planAttention(
   const { q, k, v, k2, v2, biasStrides, weightsStride } = options;
   const views = { q_view: q, k_view: k, v_view: v, k2_view: k2 ?? NOWHERE, v2_view: v2 ?? NOWHERE };
   const pairs = queries * (keys + extra);
-  const variant = options.force ?? forwardVariant(shape, Object.values(views), caps);
+  const variant = options.force ?? chooseVariant('attention', shape, Object.values(views), caps);
   const lanes = variant === 'naive' ? 1 : 4;
   // In blocks, there are 4 invocations for each vec4 of a head.
-  const WG = variant === 'blocks' ? headSize : variant === 'subgroup' ? caps.subgroupSize : 16;
+  const WG = variant === 'blocks' ? headSize : 16;
   return launch(kernels[variant], {
     constants: {
-      WG,
-      ...(variant === 'subgroup' && { SUBGROUP: WG, D4: headSize / 4 }),
+      ...(variant === 'subgroup' ? { ...subgroupConstants(caps), D4: headSize / 4 } : { WG }),
       HAS_EXTRA: extra > 0,
       HAS_BIAS: biasStrides !== null,
       HAS_WEIGHTS: weightsStride !== null,
@@ -166,20 +167,32 @@ export function planAttention(
 const BLOCKS = ['blocks'] as const;
 const SUBGROUP = ['subgroup', 'blocks'] as const;
 
-function forwardVariant(shape: AttentionShape, views: readonly RowsView[], caps: Capabilities) {
+/** Which kernel computes attention, or a gradient of it. */
+export function chooseVariant(
+  family: string,
+  shape: AttentionShape,
+  views: readonly RowsView[],
+  caps: Capabilities,
+): AttentionVariant {
   const variant = variantFor(shape, views, caps);
   if (variant !== 'blocks') return variant;
   const { batch, heads, headSize, queries, keys, extra } = shape;
   const sizes = [batch * heads, headSize, queries, keys + extra];
-  return choose(caps, 'attention', sizes, hasEqualSubgroups(caps) ? SUBGROUP : BLOCKS);
+  return choose(caps, family, sizes, hasEqualSubgroups(caps) ? SUBGROUP : BLOCKS);
 }
 
+/** Of a kernel whose workgroups are subgroups. */
+export const subgroupConstants = ({ subgroupSize }: Capabilities) => ({
+  WG: subgroupSize,
+  SUBGROUP: subgroupSize,
+});
+
 /** By vec4s where rows allow it; in blocks, unless compiling that takes a software adapter longer than it saves. */
-export function variantFor(
+function variantFor(
   { batch, heads, headSize, queries, keys, extra }: AttentionShape,
   views: readonly RowsView[],
   caps: Capabilities,
-): 'naive' | 'simple' | 'blocks' {
+): Exclude<AttentionVariant, 'subgroup'> {
   const aligned = views.every(({ start, row, batch: step }) => (start | row | step) % 4 === 0);
   if (headSize % 4 !== 0 || !aligned) return 'naive';
   const small = caps.isSoftware && 2 * batch * heads * queries * (keys + extra) * headSize < SMALL;

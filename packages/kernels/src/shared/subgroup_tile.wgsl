@@ -23,6 +23,10 @@ fn own_row(i: u32, lane: u32) -> u32 {
   return 8u * i + lane % 8u;
 }
 
+fn own_rows(lane: u32) -> vec4u {
+  return vec4u(own_row(0u, lane), own_row(1u, lane), own_row(2u, lane), own_row(3u, lane));
+}
+
 fn rows_low(x: vec4f, b: mat4x4f, s: mat4x4f) -> mat4x4f {
   return mat4x4f(
     rank4(subgroupBroadcast(x, 0u), b[0], b[1], b[2], b[3], s[0]),
