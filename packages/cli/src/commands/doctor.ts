@@ -8,12 +8,11 @@ import {
   listAdapters,
 } from '@paella/tensor';
 import { Pipeline } from 'paella';
-import type { CommonOptions, Context } from '../context.js';
+import type { Context, ModelOptions } from '../context.js';
 import { reason } from '../files.js';
 
-export interface DoctorOptions extends CommonOptions {
+export interface DoctorOptions extends ModelOptions {
   tune?: boolean;
-  model: string;
 }
 
 /** Why `auto` takes an adapter of each source, in the order that it prefers them. */
@@ -40,18 +39,15 @@ const keyFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-exp
  *
  * @returns whether an adapter was opened and computes
  */
-export async function doctor(
-  context: Context,
-  { adapter: request, tune, model }: DoctorOptions,
-): Promise<boolean> {
+export async function doctor(context: Context, options: DoctorOptions): Promise<boolean> {
   const checks = await environmentChecks();
   const adapters = await listAdapters().catch((): AdapterSummary[] => []);
   const { device, check } = await tryComputing(context);
   checks.push(check);
   const name = device?.info.name ?? null;
   const selected = adapters.find((adapter) => adapter.name === name);
-  const why = selected ? reasonFor(request, selected) : null;
-  const tuning = tune && device ? await tuneFor(model, device, context) : undefined;
+  const why = selected ? reasonFor(options.adapter, selected) : null;
+  const tuning = options.tune && device ? await tuneFor(options, device, context) : undefined;
   context.out.result({ adapters, selected: name, reason: why, checks, tuning }, [
     ...adapters.flatMap((adapter) => adapterLines(adapter, adapter === selected)),
     ...(selected ? [`Selected: ${selected.name}; ${why}.`, ''] : []),
@@ -84,8 +80,12 @@ async function tryComputing(context: Context): Promise<{ device: Device | null; 
 }
 
 /** Times the variants of every kernel that drawing a picture has a choice of, and keeps the fastest for later. */
-async function tuneFor(model: string, device: Device, { out }: Context): Promise<TunedChoice[]> {
-  const pipeline = await Pipeline.load(model, { device });
+async function tuneFor(
+  { model, dtype }: DoctorOptions,
+  device: Device,
+  { out }: Context,
+): Promise<TunedChoice[]> {
+  const pipeline = await Pipeline.load(model, { device, dtype });
   return device.tune(
     async () => {
       await pipeline.generate('a red apple', { seed: 1, steps: 2 });
