@@ -51,15 +51,20 @@ const block = {
   },
 };
 
-/** The embedded model's U-Net and cross-entropy, without label smoothing and weights of tokens. @type {Case} */
-const unetStep = {
+/**
+ * A U-Net and its cross-entropy, without label smoothing and weights of tokens.
+ *
+ * @param {string} name @param {() => Promise<import('./models.mjs').Model<import('paella').PaellaConfig>>} model
+ * @param {{ batch: number, side: number, text: number }} size pictures, tokens along a side, and tokens of the text
+ * @returns {Case}
+ */
+export const unetStep = (name, model, { batch, side, text }) => ({
   suite: 'train',
-  name: 'U-Net of the embedded model, 8 × 16×16 tokens, cross-entropy',
+  name: `${name}, [${batch},${side},${side}] tokens, cross-entropy`,
   async setup() {
-    const { config, weights } = await embeddedUnet();
+    const { config, weights } = await model();
     const prepared = unetWeights(weights);
     const names = Object.keys(prepared);
-    const [batch, side, text] = [8, 16, 5];
     const levels = Array.from({ length: batch }, (_, i) => (i + 0.5) / batch);
     const tokens = whole([batch, side, side], config.num_labels);
     const wanted = whole([batch * side * side], config.num_labels, 2);
@@ -93,7 +98,7 @@ const unetStep = {
       tolerance: { relative: 1e-3, absolute: 1e-5 },
     };
   },
-};
+});
 
 /** @type {readonly Case[]} */
-export const cases = [block, unetStep];
+export const cases = [block, unetStep('embedded U-Net', embeddedUnet, { batch: 8, side: 16, text: 5 })];

@@ -40,11 +40,13 @@ const LARGE = {
 };
 
 /**
+ * One pass.
+ *
  * @param {string} name @param {() => Promise<UnetModel>} model
  * @param {{ batch: number, side: number, text: number }} size pictures, tokens along a side, and tokens of the text
  * @returns {Case}
  */
-const forward = (name, model, { batch, side, text }) => ({
+export const forward = (name, model, { batch, side, text }) => ({
   suite: 'unet',
   name: `${name}, [${batch},${side},${side}] tokens, ${text} of the text`,
   async setup() {

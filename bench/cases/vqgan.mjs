@@ -16,8 +16,8 @@ const LARGER = { ...VQGAN_F4, c_hidden: 192, bottleneck_blocks: 6 };
 /** A latent that lies between two codes may go to either. */
 const EQUAL_TOKENS = 0.99;
 
-/** @param {string} name @param {() => Promise<VqganModel>} model @param {number} side in pixels @returns {Case} */
-const encoding = (name, model, side) => ({
+/** A picture to tokens. @param {string} name @param {() => Promise<VqganModel>} model @param {number} side in pixels @returns {Case} */
+export const encoding = (name, model, side) => ({
   suite: 'vqgan',
   group: 'encode',
   name: `encode, ${name}, ${side}×${side} pixels`,
@@ -46,8 +46,8 @@ const encoding = (name, model, side) => ({
   },
 });
 
-/** @param {string} name @param {() => Promise<VqganModel>} model @param {number} side in pixels @returns {Case} */
-const decoding = (name, model, side) => ({
+/** Tokens to a picture. @param {string} name @param {() => Promise<VqganModel>} model @param {number} side in pixels @returns {Case} */
+export const decoding = (name, model, side) => ({
   suite: 'vqgan',
   group: 'decode',
   name: `decode, ${name}, ${side}×${side} pixels`,

@@ -34,8 +34,6 @@ export async function open(adapterName) {
   const before = driverThreads();
   const manifest = driver?.manifest();
   if (driver && !manifest) throw new Error(`found no Vulkan manifest for ${adapterName}`);
-  // The loader reads them when an instance is made; this engine's exists already.
-  if (manifest) Object.assign(process.env, { VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest });
 
   /** @param {Uint8Array} model @param {'gpu-buffer' | 'cpu'} location of the outputs */
   const session = (model, location) =>
@@ -57,7 +55,9 @@ export async function open(adapterName) {
   const feeds = (tensors) => Object.fromEntries(tensors.map((tensor, i) => [`in${i}`, tensor]));
 
   const nothing = { shape: [1], data: new Float32Array(1) };
-  const barrier = await session(identityModel([describe(nothing)]), 'cpu');
+  // The Vulkan loader reads this when the first session makes an instance.
+  const restore = setEnvironment(manifest ? { VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest } : {});
+  const barrier = await session(identityModel([describe(nothing)]), 'cpu').finally(restore);
   const fed = feeds([hostTensor(nothing)]);
   /** The queue runs in order: a result that is on the host now comes after all that was run before. */
   const finish = async () => void (await barrier.run(fed));
@@ -132,6 +132,18 @@ export async function open(adapterName) {
       return openModel(build, inputs, (attention) => fused.get(keyOf(attention)) === true);
     },
     close: () => barrier.release(),
+  };
+}
+
+/** @param {Record<string, string>} variables @returns {() => void} undoes it */
+function setEnvironment(variables) {
+  const before = Object.keys(variables).map((name) => /** @type {const} */ ([name, process.env[name]]));
+  Object.assign(process.env, variables);
+  return () => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
   };
 }
 

@@ -17,8 +17,8 @@ import { settled, sharedDevice } from './dawn.mjs';
 export async function open(adapter) {
   const { device, info } = await sharedDevice(adapter);
   const backend = new WebGPUBackend(device, info);
-  // Where there is WebGPU it registers one of its own when it is loaded.
-  tf.removeBackend('webgpu');
+  // Where there is WebGPU when it is loaded, it registers one of its own.
+  if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
   tf.registerBackend('webgpu', () => backend);
   await tf.setBackend('webgpu');
 

@@ -48,16 +48,24 @@ export function attentionIn(build, inputs) {
 }
 
 /** @param {(attention: Attention) => boolean} isFused @returns {typeof onnxEngine} */
-const engineWith = (isFused) => ({
-  ...onnxEngine,
-  attention: (q, k, v, heads) =>
-    (isFused({ queries: q.shape, keys: k.shape, heads }) ? onnxEngine.attention : composedAttention)(
-      q,
-      k,
-      v,
-      heads,
-    ),
-});
+function engineWith(isFused) {
+  /** A weight that is used many times is in the file once. @type {Map<Values, Value>} */
+  const constants = new Map();
+  return {
+    ...onnxEngine,
+    constant(values) {
+      const value = constants.get(values) ?? onnxEngine.constant(values);
+      constants.set(values, value);
+      return value;
+    },
+    attention(q, k, v, heads) {
+      const attend = isFused({ queries: q.shape, keys: k.shape, heads })
+        ? onnxEngine.attention
+        : composedAttention;
+      return attend(q, k, v, heads);
+    },
+  };
+}
 
 /** What argmax chose, looked up in a table of numbers: its 64-bit type can be an index on the device, and no more. */
 function asFloats(/** @type {Value} */ chosen) {
@@ -100,26 +108,37 @@ function serialize(inputs, outputs) {
   const nodes = [];
   /** @type {(import('./proto.mjs').GraphValue & { bytes: Uint8Array })[]} */
   const initializers = [];
-  const seen = new Set(inputs);
-  /** @param {Value} value @returns {string} */
-  const visit = (value) => {
+  const nameOf = (/** @type {Value} */ value) => {
     const name = names.get(value) ?? `v${names.size}`;
     names.set(value, name);
-    if (seen.has(value)) return name;
-    seen.add(value);
+    return name;
+  };
+  // Not by recursion: a graph may be thousands of nodes deep. What has been entered comes after what it reads.
+  /** @type {Set<Value>} */
+  const entered = new Set();
+  const done = new Set(inputs);
+  const stack = [...outputs];
+  for (let value = stack.at(-1); value; value = stack.at(-1)) {
     const { made, data, shape, type } = value;
+    if (made && !entered.has(value)) {
+      entered.add(value);
+      stack.push(...made.inputs.filter((input) => !done.has(input)));
+      continue;
+    }
+    stack.pop();
+    if (done.has(value)) continue;
+    done.add(value);
+    const name = nameOf(value);
     if (made) {
       const { op, domain, attributes } = made;
-      nodes.push({ op, domain, attributes, inputs: made.inputs.map(visit), output: name });
+      nodes.push({ op, domain, attributes, inputs: made.inputs.map(nameOf), output: name });
     } else if (data) {
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       initializers.push({ name, shape, type, bytes });
     }
-    return name;
-  };
-  outputs.forEach(visit);
+  }
   const described = (/** @type {Value} */ value) => ({
-    name: visit(value),
+    name: nameOf(value),
     shape: value.shape,
     type: value.type,
   });
