@@ -59,8 +59,11 @@ async function write(file, content) {
   await writeFile(file, content);
 }
 
+/** Of this engine, and of the Dawn that it runs on in Node. */
 async function versions() {
-  return { paella: JSON.parse(await text('package.json')).version };
+  const [own, tensor] = await Promise.all(['package.json', '../packages/tensor/package.json'].map(text));
+  const { webgpu } = JSON.parse(tensor).optionalDependencies;
+  return { paella: JSON.parse(own).version, ...(!options.browser && { webgpu }) };
 }
 
 function parsedOptions() {

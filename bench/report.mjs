@@ -21,7 +21,7 @@ const GUIDE =
 /** @param {Results} results */
 const about = ({ adapter, platform, date, versions, ceilings }) => {
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const limits = `${short(ceilings.gflops)} GFLOP/s, ${short(ceilings.gbps)} GB/s`;
+  const limits = `${short(ceilings.gflops)} GFLOP/s, ${short(ceilings.gbps)} GB/s, ${short(ceilings.kernelGbps)} by a kernel`;
   return `${adapter} (${limits}); ${platform}; ${list.join(', ')}; ${date.slice(0, 10)}`;
 };
 
@@ -82,6 +82,7 @@ export function markdownReport(results) {
  * @param {readonly Results[]} all
  */
 export function summaryTable(all) {
+  if (all.length === 0) return 'Not measured yet.';
   const groups = [...new Set(all.flatMap((results) => casesOf(results).map(({ group }) => group)))];
   const head = [
     '',
@@ -129,8 +130,12 @@ function reasons(results) {
 export function htmlReport(results) {
   const peers = peersOf(results);
   const suites = bySuite(results).map(([suite, cases]) => {
-    const rows = cases.map((one) => [...cells(one, peers).map(escaped), ratioBar(one), shareBar(one)]);
-    return `<h2>${escaped(suite)}</h2>\n${htmlTable([...heads(peers).map(escaped), 'ratio', 'ceiling'], rows)}`;
+    const rows = cases.map((one) => {
+      const [name, ...numbers] = cells(one, peers).map(escaped);
+      return [name, ratioBar(one), shareBar(one), ...numbers];
+    });
+    const [, ...columns] = heads(peers).map(escaped);
+    return `<h2>${escaped(suite)}</h2>\n${htmlTable(['', 'ratio', 'ceiling', ...columns], rows)}`;
   });
   const facts = factsOf(results).map(({ name, ours }) => {
     const rows = Object.entries(ours).map(([key, value]) => [escaped(key), short(value)]);

@@ -87,13 +87,13 @@ export async function runCase(given, device, peers, options) {
         compiled?.close();
       }
     }
-    const timings = await race(running, options);
+    const turns = await race(running, options);
     const work = {
       flops: setup.flops ?? flops / steps,
       bytes: setup.bytes ?? leastBytes(setup, ours, reference.length),
     };
     const facts = { dispatches: dispatches / steps, pipelines };
-    return summary(given, timings, work, facts, left);
+    return summary(given, turns, work, facts, left);
   } finally {
     for (const compiled of running.values()) compiled.close();
   }
@@ -134,30 +134,30 @@ function compare({ compare: own, tolerance = TOLERANCE }, ours, theirs) {
 
 /** @param {Map<string, Compiled>} running @param {RunOptions} options */
 async function race(running, { rounds, budgetMs, cpuMs }) {
-  /** @type {Map<string, { repeats: number, ms: number[], cpuMs: number[] }>} */
-  const times = new Map();
+  /** @type {{ name: string, compiled: Compiled, repeats: number, ms: number[], cpuMs: number[] }[]} */
+  const turns = [];
   let roundMs = 0;
+  // The first round also finds how often each must run to be measured well.
   for (const [name, compiled] of running) {
     let repeats = 1;
-    let { ms } = await measure(compiled, repeats, cpuMs);
+    let taken = await measure(compiled, repeats, cpuMs);
     // The first estimate has the wait for the device in it, which many runs share.
-    for (let i = 0; i < 2 && ms * repeats < LONG_ENOUGH; i++) {
-      repeats = Math.min(MAX_REPEATS, Math.ceil(LONG_ENOUGH / ms));
-      ({ ms } = await measure(compiled, repeats, cpuMs));
+    for (let i = 0; i < 2 && taken.ms * repeats < LONG_ENOUGH; i++) {
+      repeats = Math.min(MAX_REPEATS, Math.ceil(LONG_ENOUGH / taken.ms));
+      taken = await measure(compiled, repeats, cpuMs);
     }
-    roundMs += ms * repeats;
-    times.set(name, { repeats, ms: [], cpuMs: [] });
+    roundMs += taken.ms * repeats;
+    turns.push({ name, compiled, repeats, ms: [taken.ms], cpuMs: taken.cpuMs });
   }
   const count = Math.max(Math.min(3, rounds), Math.min(rounds, Math.floor(budgetMs / roundMs)));
-  for (let round = 0; round < count; round++) {
-    for (const [name, compiled] of running) {
-      const own = /** @type {NonNullable<ReturnType<typeof times.get>>} */ (times.get(name));
-      const taken = await measure(compiled, own.repeats, cpuMs);
-      own.ms.push(taken.ms);
-      if (taken.cpuMs !== undefined) own.cpuMs.push(taken.cpuMs);
+  for (let round = 1; round < count; round++) {
+    for (const turn of turns) {
+      const taken = await measure(turn.compiled, turn.repeats, cpuMs);
+      turn.ms.push(taken.ms);
+      turn.cpuMs.push(...taken.cpuMs);
     }
   }
-  return times;
+  return turns;
 }
 
 /** Of one run. @param {Compiled} compiled @param {number} repeats @param {RunOptions['cpuMs']} ownCpuMs */
@@ -173,7 +173,7 @@ async function measure(compiled, repeats, ownCpuMs) {
   const ms = (performance.now() - start) / repeats;
   const cpuEnd = await clock();
   const both = cpuStart !== undefined && cpuEnd !== undefined;
-  return { ms, cpuMs: both ? (cpuEnd - cpuStart) / repeats : undefined };
+  return { ms, cpuMs: both ? [(cpuEnd - cpuStart) / repeats] : [] };
 }
 
 /** @param {Setup} setup @param {{ constantBytes?: () => number }} ours @param {number} outputs */
@@ -185,13 +185,13 @@ function leastBytes({ inputs, train }, ours, outputs) {
 
 /**
  * @param {Case} given
- * @param {Awaited<ReturnType<typeof race>>} times
+ * @param {Awaited<ReturnType<typeof race>>} turns
  * @param {{ flops: number, bytes: number }} work
  * @param {{ dispatches: number, pipelines: number }} facts of ours
  * @param {Record<string, string>} left
  */
-function summary({ suite, group = suite, name }, times, work, facts, left) {
-  const timings = Object.fromEntries([...times].map(([engine, own]) => [engine, timing(own, work)]));
+function summary({ suite, group = suite, name }, turns, work, facts, left) {
+  const timings = Object.fromEntries(turns.map((turn) => [turn.name, timing(turn, work)]));
   const { ours, ...peers } = timings;
   const compared = Object.entries(peers).filter(([peer]) => peer !== REFERENCE);
   const best = (/** @type {'ms' | 'cpuMs'} */ key) => {

@@ -42,7 +42,8 @@ export const resultsSchema = z.object({
   platform: z.string(),
   date: z.iso.datetime(),
   versions: z.record(z.string(), z.string()),
-  ceilings: z.object({ gflops: positive, gbps: positive }),
+  /** Multiply-adds; copying by the faster of a kernel and a copy command; and by a kernel alone. */
+  ceilings: z.object({ gflops: positive, gbps: positive, kernelGbps: positive }),
   cases: z.array(z.union([caseResult, fact])),
   /** Peers that could not be opened at all, and why. */
   missing: z.record(z.string(), z.string()),

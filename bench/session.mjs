@@ -3,7 +3,7 @@ import { measureCeilings } from './ceilings.mjs';
 import { measureOverhead } from './overhead.mjs';
 import { firstLine, openPeers, runCase, withCeilings } from './run.mjs';
 import { suites } from './suites.mjs';
-import { factLines, headLine, rowLine } from './table.mjs';
+import { factLines, headLine, rowLine, short } from './table.mjs';
 
 /** @typedef {import('./schema.mjs').Results} Results */
 
@@ -34,7 +34,9 @@ export async function runSession(device, session) {
   const measured = await measureCeilings(adapter, session.wgsl);
   const { peers, missing } = await openPeers(session.peers, adapter);
   const names = peers.map(({ name }) => name);
-  say(`${adapter}: at most ${measured.gflops.toFixed(1)} GFLOP/s and ${measured.gbps.toFixed(1)} GB/s`);
+  const { gflops, gbps, kernelGbps } = measured;
+  const limits = `${short(gflops)} GFLOP/s, ${short(gbps)} GB/s (${short(kernelGbps)} by a kernel)`;
+  say(`${adapter}: at most ${limits}`);
   for (const [name, why] of Object.entries(missing)) say(`without ${name}: ${why}`);
 
   /** @type {import('./schema.mjs').CaseResult[]} */
@@ -73,6 +75,7 @@ export async function runSession(device, session) {
   const ceilings = {
     gflops: Math.max(measured.gflops, again.gflops),
     gbps: Math.max(measured.gbps, again.gbps),
+    kernelGbps: Math.max(measured.kernelGbps, again.kernelGbps),
   };
   const results = {
     adapter,

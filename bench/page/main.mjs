@@ -47,7 +47,7 @@ async function run({ peers, ...options }) {
     const outcome = await runSession(device, {
       ...options,
       peers: peers.filter((name) => PEERS.includes(name)),
-      platform: navigator.userAgent.replace(/^.*?((Headless)?Chrome|Firefox|Version)\//, '$1 '),
+      platform: browserName(),
       wgsl: { fma, copy },
       say,
     });
@@ -58,6 +58,12 @@ async function run({ peers, ...options }) {
   }
 }
 Reflect.set(globalThis, 'paellaBench', run);
+
+/** Its name and version, out of all that it claims to be. */
+function browserName() {
+  const [, name, version] = /(Firefox|Edg|Chrome|Version)\/([\d.]+)/.exec(navigator.userAgent) ?? [];
+  return name ? `${name === 'Version' ? 'Safari' : name} ${version}` : navigator.userAgent;
+}
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
