@@ -73,7 +73,7 @@ export const unetStep = (name, model, { batch, side, text }) => ({
     return {
       inputs: [tokens, levelEmbedding(levels, config.c_r), states, wanted],
       build(engine, [noised, level, encoded, target, ...given]) {
-        const weight = (/** @type {string} */ name) => given[names.indexOf(name)];
+        const weight = (/** @type {string} */ key) => given[names.indexOf(key)];
         const logits = unet(engine, config, weight, { tokens: noised, level, text: encoded });
         return engine.crossEntropy(engine.reshape(logits, [batch * side * side, config.num_labels]), target);
       },
@@ -94,7 +94,7 @@ export const unetStep = (name, model, { batch, side, text }) => ({
         };
         return repeated(device, step, () => [optimizer, module, noised, byt5, target]);
       },
-      train: { weights: names.map((name) => prepared[name]), lr },
+      train: { weights: names.map((key) => prepared[key]), lr },
       tolerance: { relative: 1e-3, absolute: 1e-5 },
     };
   },

@@ -120,9 +120,9 @@ export function unetFeatures(engine, config, weight, { tokens, level, text }) {
 
   /** @param {string} name @param {number} at @param {T} [skip] @returns {number} the blocks that it ran */
   const body = (name, at, skip) => {
-    const letters = level_config[at].repeat(blocks[at]);
+    const letters = level_config[at].repeat(blocks[at]).split('');
     const first = name.startsWith('down') && at > 0 ? 1 : 0;
-    [...letters].forEach((letter, i) => {
+    letters.forEach((letter, i) => {
       const block = `${name}.${first + i}`;
       if (letter === 'C') x = resBlock(block, x, i === 0 ? skip : undefined);
       else if (letter === 'T') x = timestepBlock(block, x);

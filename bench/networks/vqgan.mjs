@@ -95,7 +95,7 @@ const partsOf = (engine, weight) => {
  * @param {Engine<T>} engine @param {VQModelConfig} config @param {(name: string) => T} weight
  * @param {T} image `[B,H,W,3]`
  */
-export function latents(engine, { levels }, weight, image) {
+function latents(engine, { levels }, weight, image) {
   const { linear, resBlock } = partsOf(engine, weight);
   let x = linear('in_block.1', pixelUnshuffle(engine, image, 2));
   let at = 0;

@@ -46,7 +46,7 @@ const description = `
 const Model = protobuf.parse(description, { keepCase: true }).root.lookupType('ModelProto');
 
 /** Element types, by ONNX's numbers. */
-export const TYPES = /** @type {const} */ ({ float: 1, int32: 6, int64: 7 });
+const TYPES = /** @type {const} */ ({ float: 1, int32: 6, int64: 7 });
 
 /** @typedef {keyof typeof TYPES} ElementType */
 
