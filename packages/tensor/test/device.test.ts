@@ -121,6 +121,21 @@ describe('Device', () => {
     expect(device.stats().buffersCreated).toBe(buffersCreated);
   });
 
+  it('lets a larger free buffer serve a request, but none that stays for good', async () => {
+    const device = await Device.create({ adapter: 'meta' });
+    device.empty([1024]).dispose();
+    using small = device.empty([200]);
+    expect(device.stats().buffersCreated).toBe(1);
+    expect(device.memory()).toMatchObject({ liveBytes: 4096, pooledBytes: 0, peakBytes: 4096 });
+    small.dispose();
+    using tiny = device.empty([4]);
+    using exact = device.forGood(() => device.empty([200]));
+    expect(device.stats().buffersCreated).toBe(3);
+    expect(device.memory()).toMatchObject({ liveBytes: 16 + 800, pooledBytes: 4096 });
+    device.resetPeak();
+    expect(device.memory().peakLiveBytes).toBe(tiny.bytes + exact.bytes);
+  });
+
   it('gives equal results however the work is cut into submits', async () => {
     const device = await testDevice();
     const whole = work(device, 40);

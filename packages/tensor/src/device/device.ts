@@ -163,6 +163,17 @@ export class Device {
     return new Tensor(this, shape, dtype, this.#acquire(sizeOf(shape) * bytesOf(dtype), shape));
   }
 
+  /** @internal Runs `fn`, whose tensors will stay: none holds on to a buffer that is larger than it has to be. */
+  forGood<T>(fn: () => T): T {
+    const { isExact } = this.#pool;
+    this.#pool.isExact = true;
+    try {
+      return fn();
+    } finally {
+      this.#pool.isExact = isExact;
+    }
+  }
+
   /** @internal Another shape of equal size over the memory of `x`; use `x.reshape(…)`. */
   view(x: Tensor, shape: readonly number[]): Tensor {
     return new Tensor(this, shape, x.dtype, x);

@@ -9,16 +9,19 @@ function fans({ shape }: Parameter): { fanIn: number; fanOut: number } {
 
 /** Uniform in ±bound. */
 export function uniform_(parameter: Parameter, rng: Rng, bound: number): void {
-  parameter.value = rng.uniform(parameter.device, parameter.storedShape, { low: -bound, high: bound });
+  const { device, storedShape } = parameter;
+  parameter.value = device.forGood(() => rng.uniform(device, storedShape, { low: -bound, high: bound }));
 }
 
 /** Normal with mean 0. */
 export function normal_(parameter: Parameter, rng: Rng, std: number): void {
-  parameter.value = rng.normal(parameter.device, parameter.storedShape, { std });
+  const { device, storedShape } = parameter;
+  parameter.value = device.forGood(() => rng.normal(device, storedShape, { std }));
 }
 
 export function constant_(parameter: Parameter, value: number): void {
-  parameter.value = parameter.device.full(parameter.storedShape, value, { dtype: parameter.dtype });
+  const { device, storedShape, dtype } = parameter;
+  parameter.value = device.forGood(() => device.full(storedShape, value, { dtype }));
 }
 
 /** Glorot & Bengio 2010: uniform in ±gain·√(6/(fanIn + fanOut)). */

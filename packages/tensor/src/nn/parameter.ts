@@ -53,7 +53,7 @@ export class Parameter {
     this.fileDType = options.fileDType ?? 'f32';
     this.#dtype = 'f32';
     this.#requiresGrad = !this.isBuffer;
-    if (device.isMeta) this.value = device.empty(this.storedShape, this.dtype);
+    if (device.isMeta) this.value = device.forGood(() => device.empty(this.storedShape, this.dtype));
   }
 
   /** How the value is stored on the device. */
@@ -105,7 +105,7 @@ export class Parameter {
    * that an optimizer made before goes on training it.
    */
   set value(tensor: Tensor) {
-    const stored = noGrad(() => scope(() => tensor.to(this.#dtype)).keep());
+    const stored = this.device.forGood(() => noGrad(() => scope(() => tensor.to(this.#dtype)).keep()));
     tensor.dispose();
     if (this.#value?.dtype === 'f32' && stored.dtype === 'f32') {
       this.#value.assign(stored);
@@ -161,10 +161,12 @@ export class Parameter {
   /** The inverse of {@link export}: a tensor in {@link storedShape} of numbers in PyTorch's layout. */
   import(data: ArrayLike<number>): Tensor {
     const axes = LAYOUTS[this.layout];
-    return scope(() => {
-      const given = this.device.tensor(data, this.shape, { dtype: 'f32' });
-      return axes ? permute(given, axes) : given;
-    });
+    return this.device.forGood(() =>
+      scope(() => {
+        const given = this.device.tensor(data, this.shape, { dtype: 'f32' });
+        return axes ? permute(given, axes) : given;
+      }),
+    );
   }
 
   dispose(): void {
