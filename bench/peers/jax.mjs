@@ -1,5 +1,5 @@
 /** jax-js on its WebGPU backend, a case compiled by its `jit` as a whole. */
-import { settled, sharedGpu } from './dawn.mjs';
+import { peersGpu, settled } from './dawn.mjs';
 
 /** @typedef {import('@jax-js/jax').Array} Arr */
 /** @typedef {import('./engine.mjs').Values} Values */
@@ -10,7 +10,7 @@ import { settled, sharedGpu } from './dawn.mjs';
  * @returns {Promise<import('./engine.mjs').Peer>}
  */
 export async function open(adapter) {
-  sharedGpu(adapter); // before it is loaded
+  await peersGpu(adapter); // before it is loaded
   await import('core-js/actual/iterator/index.js'); // it calls helpers that Node has from 22 on
   const jax = await import('@jax-js/jax');
   const { jit, numpy: np, tree, valueAndGrad } = jax;
@@ -93,6 +93,40 @@ function makeEngine({ lax, nn, numpy: np }, upload) {
     };
     return np.concatenate([cut(0), x.ref, cut(x.shape[axis] - 1)], axis);
   };
+  /**
+   * A transposed convolution 4×4 of stride 2, each quarter of its pixels by a convolution 2×2: lax.convTranspose of this
+   * version gives wrong numbers at some sizes.
+   *
+   * @param {Arr} x @param {Arr} weight
+   */
+  const inPhases = (x, weight) => {
+    const [b, h, w] = x.shape;
+    const co = weight.shape[3];
+    const image = np.transpose(x.ref, [0, 3, 1, 2]);
+    // Pixel 2m sees m − 1 and m through rows 3 and 1 of the filter; pixel 2m + 1 sees m and m + 1 through 2 and 0.
+    const rows = [
+      [3, 1],
+      [2, 0],
+    ];
+    const sides = /** @type {[number, number][]} */ ([
+      [1, 0],
+      [0, 1],
+    ]);
+    const filters = np.transpose(weight.ref, [3, 2, 0, 1]);
+    const quarters = [0, 1, 2, 3].map((phase) => {
+      const [down, right] = [phase >> 1, phase & 1];
+      const taps = rows[down].map((row) =>
+        np.stack(
+          rows[right].map((column) => filters.ref.slice([], [], row, column)),
+          2,
+        ),
+      );
+      const out = lax.convGeneralDilated(image.ref, np.stack(taps, 2), [1, 1], [sides[down], sides[right]]);
+      return np.transpose(out, [0, 2, 3, 1]);
+    });
+    const together = np.stack(quarters).reshape([2, 2, b, h, w, co]);
+    return np.transpose(together, [2, 3, 0, 4, 1, 5]).reshape([b, 2 * h, 2 * w, co]);
+  };
   /** @type {import('./engine.mjs').Engine<Arr>} */
   const engine = {
     constant(values) {
@@ -147,19 +181,15 @@ function makeEngine({ lax, nn, numpy: np }, upload) {
       return biased(np.transpose(out, [0, 2, 3, 1]), bias);
     },
     convTranspose2d(x, weight, { stride, padding, bias }) {
-      const [[b, h, w, ci], [kh, kw, , co]] = [x.shape, weight.shape];
+      const [b, h, w] = x.shape;
+      const [kh, kw, , co] = weight.shape;
       if (kh === stride && kw === stride && padding === 0) {
-        // Squares do not overlap: a product, and an order of its numbers. Its own convolution is wrong at some sizes.
-        const filter = np.transpose(weight.ref, [2, 0, 1, 3]).reshape([ci, kh * kw * co]);
-        const squares = np.matmul(x.ref.reshape([b * h * w, ci]), filter).reshape([b, h, w, kh, kw, co]);
-        const ordered = np.transpose(squares, [0, 1, 3, 2, 4, 5]);
-        return biased(ordered.reshape([b, h * kh, w * kw, co]), bias);
+        const matrix = np.transpose(weight.ref, [2, 0, 1, 3]).reshape([-1, kh * kw * co]);
+        const each = np.matmul(x.ref.reshape([b * h * w, -1]), matrix).reshape([b, h, w, kh, kw, co]);
+        return biased(np.transpose(each, [0, 1, 3, 2, 4, 5]).reshape([b, h * kh, w * kw, co]), bias);
       }
-      const image = np.transpose(x.ref, [0, 3, 1, 2]);
-      const filter = np.transpose(weight.ref, [2, 3, 0, 1]);
-      const sides = /** @type {[number, number][]} */ ([0, 1].map(() => [padding, padding]));
-      const out = lax.convTranspose(image, filter, [stride, stride], sides, { transposeKernel: true });
-      return biased(np.transpose(out, [0, 2, 3, 1]), bias);
+      if (kh !== 4 || kw !== 4 || stride !== 2 || padding !== 1) throw new Error('no such convolution');
+      return biased(inPhases(x, weight), bias);
     },
     padEdge: (x) => doubled(doubled(x, 1), 2),
     concat: (xs, axis) =>

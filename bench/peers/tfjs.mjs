@@ -1,7 +1,7 @@
 /** TensorFlow.js on its WebGPU backend. */
 import * as tf from '@tensorflow/tfjs';
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import { settled, sharedDevice } from './dawn.mjs';
+import { peersDevice, settled } from './dawn.mjs';
 
 /** @typedef {import('@tensorflow/tfjs').Tensor} Tensor */
 /** @typedef {import('@tensorflow/tfjs').Tensor2D} Tensor2D */
@@ -15,7 +15,7 @@ import { settled, sharedDevice } from './dawn.mjs';
  * @returns {Promise<import('./engine.mjs').Peer>}
  */
 export async function open(adapter) {
-  const { device, info } = await sharedDevice(adapter);
+  const { device, info } = await peersDevice(adapter);
   const backend = new WebGPUBackend(device, info);
   // Where there is WebGPU when it is loaded, it registers one of its own.
   if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
@@ -139,6 +139,13 @@ function makeEngine() {
     convTranspose2d(x, weight, { stride, padding, bias }) {
       const [b, h, w] = /** @type {Tensor4D} */ (x).shape;
       const [kh, kw, , co] = /** @type {Tensor4D} */ (weight).shape;
+      if (kh === stride && kw === stride && padding === 0) {
+        // Its own is slower than the matrix product that this is.
+        const matrix = stored(weight, () => weight.transpose([2, 0, 1, 3]).reshape([-1, kh * kw * co]));
+        const each = tf.matMul(x.reshape([b * h * w, -1]), matrix).reshape([b, h, w, kh, kw, co]);
+        const pixels = each.transpose([0, 1, 3, 2, 4, 5]).reshape([b, h * kh, w * kw, co]);
+        return bias ? pixels.add(bias) : pixels;
+      }
       const filter = stored(weight, () => weight.transpose([0, 1, 3, 2]));
       const size = (/** @type {number} */ side, /** @type {number} */ k) =>
         (side - 1) * stride - 2 * padding + k;
