@@ -19,7 +19,7 @@ export async function buildPage() {
     conditions: ['@paella/source'],
     loader: { '.wgsl': 'text' },
     // The peers that Node alone has; the page asks for none of them.
-    external: ['onnxruntime-node', 'node:*'],
+    external: ['onnxruntime-node', 'webgpu', 'node:*'],
     define: { 'process.env.NODE_ENV': '"production"' },
     target: 'es2022',
     minify: true,
