@@ -2,7 +2,7 @@
  * What the adapter can do at most, measured on a device of its own beside the engines: a case's speed is shown as a
  * share of it.
  */
-import { settled, sharedDevice } from './peers/dawn.mjs';
+import { settled, ownDevice } from './peers/dawn.mjs';
 
 /** @typedef {import('./schema.mjs').Results['ceilings']} Ceilings */
 
@@ -19,7 +19,7 @@ const LONG_ENOUGH = 40;
  * @returns {Promise<Ceilings>} the best of several kernels and repeats; bytes read and written both count
  */
 export async function measureCeilings(adapter, wgsl, { bytes = 64 * MIB, rounds = 64 } = {}) {
-  const { device } = await sharedDevice(adapter);
+  const { device } = await ownDevice(adapter);
   try {
     return {
       gflops: await fmaCeiling(device, wgsl.fma, rounds),

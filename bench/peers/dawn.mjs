@@ -1,35 +1,59 @@
-/** The WebGPU entry that all engines of a run share, so that they compute on the same adapter and driver. */
+/** WebGPU for the engines of a run, so that they compute on the same adapter and driver. */
+
+/** @type {Map<string, Promise<GPU>>} */
+const plain = new Map();
 
 /**
- * In Node, makes this process look like a page with WebGPU, to engines that know WebGPU in browsers only. They get the
- * entry through which @paella/tensor opened the adapter, which keeps those on globalThis by driver and name. In a page,
- * the page's own.
+ * WebGPU for the other engines, on the adapter of this one. In Node it makes the process look like a page, to engines
+ * that know WebGPU in browsers only, with a Dawn instance as their users would make it. In a page, it is the page's own.
+ *
+ * @param {string} adapter its name
+ * @returns {Promise<GPU>}
+ */
+export async function peersGpu(adapter) {
+  if (typeof document !== 'undefined') return navigator.gpu;
+  let made = plain.get(adapter);
+  if (!made) {
+    made = import('./vulkan.mjs').then(({ plainInstance }) => plainInstance(adapter));
+    plain.set(adapter, made);
+  }
+  const gpu = await made;
+  const value = { gpu, userAgent: 'Node', hardwareConcurrency: 1 };
+  Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
+  return gpu;
+}
+
+/**
+ * The entry through which @paella/tensor opened the adapter, which keeps those on globalThis by driver and name.
  *
  * @param {string} adapter its name
  * @returns {GPU}
  * @throws if this process has opened no such adapter yet
  */
-export function sharedGpu(adapter) {
+function ownGpu(adapter) {
   if (typeof document !== 'undefined') return navigator.gpu;
   const instances = Reflect.get(globalThis, Symbol.for('paella.dawn-instances'));
   for (const [key, gpu] of /** @type {Map<string, GPU>} */ (instances ?? new Map())) {
-    if (!key.endsWith(`: ${adapter}`)) continue;
-    const value = { gpu, userAgent: 'Node', hardwareConcurrency: 1 };
-    Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
-    return gpu;
+    if (key.endsWith(`: ${adapter}`)) return gpu;
   }
   throw new Error(`no WebGPU instance was made for ${adapter}`);
 }
 
+/** A device of the instance that this engine runs on. @param {string} name the adapter's */
+export const ownDevice = (name) => deviceOf(ownGpu(name));
+
+/** A device for another engine. @param {string} name the adapter's */
+export const peersDevice = async (name) => deviceOf(await peersGpu(name));
+
 /**
- * A device of the shared adapter with every limit it offers.
+ * With every limit it offers.
  *
- * @param {string} name the adapter's
+ * @param {GPU} gpu
  * @returns {Promise<{ device: GPUDevice, info: GPUAdapterInfo }>}
  */
-export async function sharedDevice(name) {
-  const adapter = await sharedGpu(name).requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new Error(`no adapter ${name}`);
+async function deviceOf(gpu) {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error('no adapter');
   /** @type {Record<string, number>} */
   const requiredLimits = {};
   for (const key in adapter.limits) {

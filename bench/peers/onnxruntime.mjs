@@ -6,9 +6,8 @@
  * lavapipe and SwiftShader). So each shape of attention is tried first, and composed of products and a softmax where
  * the fused one is wrong.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { uniform } from '../cases/case.mjs';
+import { DRIVERS, driverThreads, setEnvironment } from './vulkan.mjs';
 import { attentionIn, buildModel, describe, identityModel } from './onnx/graph.mjs';
 
 /** @typedef {import('onnxruntime-node').Tensor} Tensor */
@@ -16,12 +15,6 @@ import { attentionIn, buildModel, describe, identityModel } from './onnx/graph.m
 /** @typedef {import('./engine.mjs').Compiled} Compiled */
 /** @typedef {import('./engine.mjs').Values} Values */
 /** @typedef {import('./onnx/graph.mjs').Attention} Attention */
-
-/** What the two software drivers name their threads, which is how they can be told apart from outside. */
-const DRIVERS = [
-  { name: /llvmpipe/i, threads: /^llvmpipe-/, manifest: systemLavapipe },
-  { name: /swiftshader/i, threads: /^Thread</, manifest: loadedSwiftShader },
-];
 
 /**
  * @param {string} adapterName of this engine's device, which must be open
@@ -133,50 +126,4 @@ export async function open(adapterName) {
     },
     close: () => barrier.release(),
   };
-}
-
-/** @param {Record<string, string>} variables @returns {() => void} undoes it */
-function setEnvironment(variables) {
-  const before = Object.keys(variables).map((name) => /** @type {const} */ ([name, process.env[name]]));
-  Object.assign(process.env, variables);
-  return () => {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  };
-}
-
-/** Counts a driver's threads in this process, as they are now; 0 where the system does not tell. */
-function driverThreads() {
-  const folder = '/proc/self/task';
-  const names = existsSync(folder)
-    ? readdirSync(folder).map((id) => threadName(join(folder, id, 'comm')))
-    : [];
-  return (/** @type {{ threads: RegExp }} */ { threads }) =>
-    names.filter((name) => threads.test(name)).length;
-}
-
-/** A thread may have ended since it was listed. @param {string} path */
-function threadName(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function systemLavapipe() {
-  for (const folder of ['/etc/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/usr/share/vulkan/icd.d']) {
-    const file = existsSync(folder) && readdirSync(folder).find((name) => /^lvp_icd.*\.json$/.test(name));
-    if (file) return join(folder, file);
-  }
-  return undefined;
-}
-
-/** The manifest lies beside the library that this process has loaded. */
-function loadedSwiftShader() {
-  const maps = readFileSync('/proc/self/maps', 'utf8');
-  const library = maps.match(/\S*libvk_swiftshader\.so$/m);
-  return library ? join(dirname(library[0]), 'vk_swiftshader_icd.json') : undefined;
 }

@@ -53,12 +53,12 @@ fn block_a(p: u32, end: u32, offset: vec2i, channel: u32) -> mat4x4f {
 }
 
 fn block_b(p: u32, end: u32, column: u32) -> mat4x4f {
-  let j = p * params.b4 + column;
+  let j = min(vec4u(p, p + 1u, p + 2u, p + 3u), vec4u(params.pixels - 1u)) * params.b4 + column;
   return mat4x4f(
-    select(vec4f(), b[j], p < end),
-    select(vec4f(), b[j + params.b4], p + 1u < end),
-    select(vec4f(), b[j + 2u * params.b4], p + 2u < end),
-    select(vec4f(), b[j + 3u * params.b4], p + 3u < end),
+    select(vec4f(), b[j.x], p < end),
+    select(vec4f(), b[j.y], p + 1u < end),
+    select(vec4f(), b[j.z], p + 2u < end),
+    select(vec4f(), b[j.w], p + 3u < end),
   );
 }
 

@@ -42,14 +42,15 @@ fn until(end: u32, k: u32, block: mat4x4f) -> mat4x4f {
   );
 }
 
-// Four steps from k on of four rows of a. Rows past the last one repeat it; they are not stored.
+// Four steps from k on of four rows of a. Rows and steps past the last one repeat it; they are not stored, and not summed.
 fn block_a(base: u32, quad: u32, k: u32) -> mat4x4f {
   let stride = params.a_row;
   if A_STEPS {
-    let i = base + k * stride + min(quad, stride - 1u);
-    return mat4x4f(a[i], a[i + stride], a[i + 2u * stride], a[i + 3u * stride]);
+    let i = base + min(quad, stride - 1u);
+    let steps = min(vec4u(k, k + 1u, k + 2u, k + 3u), vec4u(params.k - 1u)) * stride;
+    return mat4x4f(a[i + steps.x], a[i + steps.y], a[i + steps.z], a[i + steps.w]);
   }
-  let i = base + k / 4u;
+  let i = base + min(k, params.k - 1u) / 4u;
   let row = 4u * quad;
   let last = params.m - 1u;
   return transpose(mat4x4f(
@@ -64,15 +65,24 @@ fn block_a(base: u32, quad: u32, k: u32) -> mat4x4f {
 fn block_b(base: u32, quad: u32, k: u32) -> mat4x4f {
   let stride = params.b_row;
   let column = min(quad, params.n4 - 1u);
-  let i = base + select(4u * column * stride + k / 4u, k * stride + column, B_STEPS);
-  let block = mat4x4f(
+  let last = params.k - 1u;
+  if B_STEPS {
+    let steps = min(vec4u(k, k + 1u, k + 2u, k + 3u), vec4u(last)) * stride;
+    let i = base + column;
+    return mat4x4f(
+      load_weight(i + steps.x),
+      load_weight(i + steps.y),
+      load_weight(i + steps.z),
+      load_weight(i + steps.w),
+    );
+  }
+  let i = base + 4u * column * stride + min(k, last) / 4u;
+  return transpose(mat4x4f(
     load_weight(i),
     load_weight(i + stride),
     load_weight(i + 2u * stride),
     load_weight(i + 3u * stride),
-  );
-  if B_STEPS { return block; }
-  return transpose(block);
+  ));
 }
 
 fn store(z: u32, row: u32, column: u32, sum: vec4f) {

@@ -42,10 +42,13 @@ const swiftShader: AdapterCandidate = {
 /**
  * - `allow_unsafe_apis` offers experimental features, such as subgroup matrices.
  * - `vulkan_enable_f16_on_nvidia`: Dawn hides shader-f16 on Linux with NVIDIA unless asked.
+ * - `disable_robustness`: without it every load is preceded by a look at its buffer's length, which takes SwiftShader as
+ *   long as the load. Kernels here keep within their buffers by themselves, whatever indices data brings. Pages have no
+ *   such choice, and the tests run in one.
  * - Timestamps are rounded to 65.5 µs against timing attacks by web pages; here they are for profiling.
  */
 const toggles = [
-  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  'enable-dawn-features=allow_unsafe_apis,disable_robustness,vulkan_enable_f16_on_nvidia',
   'disable-dawn-features=timestamp_quantization',
 ];
 
