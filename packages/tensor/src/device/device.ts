@@ -116,9 +116,10 @@ export class Device {
     like = META,
   }: DeviceOptions = {}): Promise<Device> {
     if (adapter === 'meta') return new Device(like, null);
-    const { adapter: gpuAdapter, summary, languageFeatures } = await openAdapter(adapter);
+    const opened = await openAdapter(adapter);
+    const { adapter: gpuAdapter, summary, languageFeatures } = opened;
     const features = baseline ? [] : WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
-    const gpu = await gpuAdapter.requestDevice({
+    const gpu = await opened.requestDevice({
       requiredLimits: baseline ? {} : limitsOf(gpuAdapter),
       requiredFeatures: features as GPUFeatureName[],
     });

@@ -99,7 +99,12 @@ async function open(options: GPURequestAdapterOptions): Promise<OpenedAdapter | 
   const name = description || device || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
   const isSoftware = isFallbackAdapter || isSoftwareName(`${name} ${architecture}`);
   const summary = summarize(adapter, { name, source: 'browser', isSoftware });
-  return { adapter, summary, languageFeatures: navigator.gpu.wgslLanguageFeatures };
+  return {
+    adapter,
+    requestDevice: (descriptor) => adapter.requestDevice(descriptor),
+    summary,
+    languageFeatures: navigator.gpu.wgslLanguageFeatures,
+  };
 }
 
 /** Why the page has no WebGPU, or undefined where it has. */

@@ -19,7 +19,7 @@ import {
   type AdapterSummary,
   type OpenedAdapter,
 } from './gpu.js';
-import { type Libc, installKoffi, openLibc } from './libc.node.js';
+import { installKoffi, openLibc } from './libc.node.js';
 import { findBundledDriver, installBundledDriver, unpackDriver } from './swiftshader.node.js';
 
 export * from './gpu.js';
@@ -157,8 +157,13 @@ async function openCandidate({ name, backend, source }: AdapterCandidate): Promi
   );
   if (!adapter) throw new Error(error || 'the driver does not start');
   const isSoftware = source !== 'gpu' || adapter.info.isFallbackAdapter;
+  const libc = await openLibc();
   return {
     adapter,
+    requestDevice(descriptor) {
+      const request = () => adapter.requestDevice(descriptor);
+      return libc && isSoftware ? libc.runAside(shaderCacheEnvironment(), request).value : request();
+    },
     summary: summarize(adapter, { name, backend, source, isSoftware }),
     languageFeatures,
   };
@@ -180,7 +185,6 @@ async function ask(driver: 'system' | 'bundled', name: string): Promise<Answer> 
   const libc = await openLibc();
   const bundled = driver === 'bundled' ? findBundledDriver() : undefined;
   const environment = bundled ? driverEnvironment((await unpackDriver(bundled)).manifest) : {};
-  if (!bundled) separateShaderCaches(libc);
   // Dawn looks for adapters before this call returns, so nothing else runs while stderr is set aside.
   const request = (): Promise<GPUAdapter | null> =>
     gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -201,9 +205,9 @@ function driverEnvironment(manifest: string): Record<string, string> {
  * find those of a process with another width, which it takes for its own, and which compute half of the results.
  * The driver reads this when a device is made.
  */
-function separateShaderCaches(libc: Libc | undefined): void {
-  const { LP_NATIVE_VECTOR_WIDTH: width = 'native' } = process.env;
-  libc?.setDefault('MESA_SHADER_CACHE_DIR', join(cacheFolders()[0], `mesa-vectors-${width}`));
+function shaderCacheEnvironment(): Record<string, string> {
+  const { LP_NATIVE_VECTOR_WIDTH: width = 'native', MESA_SHADER_CACHE_DIR: chosen } = process.env;
+  return chosen ? {} : { MESA_SHADER_CACHE_DIR: join(cacheFolders()[0], `mesa-vectors-${width}`) };
 }
 
 const kInstances: unique symbol = Symbol.for('paella.dawn-instances');

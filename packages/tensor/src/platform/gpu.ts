@@ -20,6 +20,8 @@ export type AdapterSource = 'gpu' | 'system-software' | 'bundled-software' | 'br
 /** An adapter opened for one device: WebGPU adapters make one device each. */
 export interface OpenedAdapter {
   adapter: GPUAdapter;
+  /** Makes the device; in Node with what its driver must find in the environment meanwhile. */
+  requestDevice(descriptor: GPUDeviceDescriptor): Promise<GPUDevice>;
   summary: AdapterSummary;
   /** What its shaders may use without asking for it, such as `subgroup_id`. */
   languageFeatures: ReadonlySet<string>;

@@ -12,8 +12,6 @@ export interface Libc {
    * meanwhile instead of showing it. One thread at a time: both belong to the whole process.
    */
   runAside<T>(variables: Record<string, string>, fn: () => T): { value: T; stderr: string };
-  /** Gives a variable that has no value one, for good. */
-  setDefault(name: string, value: string): void;
 }
 
 /** What to type to get the package that this needs. */
@@ -77,11 +75,6 @@ function bind(koffi: (typeof import('koffi'))['default']): Libc {
         close(memory);
         unlock(stdin);
       }
-    },
-    setDefault(name, value) {
-      lock(stdin);
-      setenv(name, value, 0);
-      unlock(stdin);
     },
   };
 }
