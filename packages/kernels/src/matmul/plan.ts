@@ -88,9 +88,14 @@ export interface MatmulPlan {
 const NAIVE: readonly MatmulVariant[] = ['naive'];
 const TILE: readonly MatmulVariant[] = ['tile'];
 const SUBGROUP: readonly MatmulVariant[] = ['subgroup', 'tile'];
+const FEW: readonly MatmulVariant[] = ['tile', 'subgroup'];
 
 /** What software adapters choose from. */
-const softwareVariants = (caps: Capabilities) => (hasEqualSubgroups(caps) ? SUBGROUP : TILE);
+function softwareVariants({ m }: MatmulShape, caps: Capabilities): readonly MatmulVariant[] {
+  if (!hasEqualSubgroups(caps)) return TILE;
+  // A subgroup's tile has 16 rows.
+  return m > 8 ? SUBGROUP : FEW;
+}
 
 /** What a product may be computed by here, the planner's guess first. */
 function variantsOf(
@@ -100,7 +105,9 @@ function variantsOf(
 ): readonly MatmulVariant[] {
   const { m, k, n } = shape;
   if (k % 4 !== 0 || n % 4 !== 0 || m * n === 0) return NAIVE;
-  return caps.isSoftware ? softwareVariants(caps) : [...gpuMatmulVariants(shape, options, caps), 'tile'];
+  return caps.isSoftware
+    ? softwareVariants(shape, caps)
+    : [...gpuMatmulVariants(shape, options, caps), 'tile'];
 }
 
 /** Operands: a [m,k], b [k,n] or with `transposeB` [n,k], bias or null, residual or null, out [m,n]. */
@@ -145,7 +152,11 @@ export function planMatmul(
   const [x, y] = linearGrid(vec4s ? invocations(variant, m, n, caps) : m * n, WG, caps);
   return {
     launch: launch(vec4s ? tiles[transposeB ? 'nt' : 'nn'][weight][variant] : naive, {
-      constants: { ...tileConstants(variant, caps), ...(vec4s && { ACTIVATION: ACTIVATIONS[kind] }) },
+      constants: {
+        ...tileConstants(variant, caps),
+        ...(vec4s && { ACTIVATION: ACTIVATIONS[kind] }),
+        ...(variant === 'tile' && { TILE_ROWS: Math.min(8, 2 ** Math.ceil(Math.log2(m))) }),
+      },
       params: vec4s
         ? { m, k4: k / 4, n4: n / 4, b_row: (transposeB ? k : n) / 4, ...common }
         : { m, k, n, a_strides: [k, 1], b_strides: transposeB ? [1, k] : [n, 1], ...common },
@@ -176,7 +187,7 @@ export interface MatmulTNOptions {
 function variantsTN(shape: MatmulShape, caps: Capabilities): readonly MatmulVariant[] {
   if (shape.m % 4 !== 0 || shape.n % 4 !== 0) return NAIVE;
   return caps.isSoftware
-    ? softwareVariants(caps)
+    ? softwareVariants(shape, caps)
     : [...gpuMatmulVariants(shape, { transposeA: true }, caps), 'tile'];
 }
 
