@@ -33,7 +33,7 @@ export const encoding = (name, model, side) => ({
         const pixels = device.tensor(image.data, image.shape).keep();
         return repeated(
           device,
-          () => module.encode(pixels).indices,
+          () => module.encodeIndices(pixels),
           () => [module, pixels],
         );
       },

@@ -190,7 +190,7 @@ export class Pipeline {
 
   /** Tokens of pictures of one size, u32 `[B,H,W]`; the caller disposes of them. */
   encode(images: readonly RgbaImage[]): Tensor {
-    return noGrad(() => scope(() => this.vqgan.encode(tensorFromImages(this.device, images)).indices));
+    return noGrad(() => scope(() => this.vqgan.encodeIndices(tensorFromImages(this.device, images))));
   }
 
   /** Frees the weights. */

@@ -103,19 +103,14 @@ const softplus = (x: Tensor): Tensor => x.relu().add(x.abs().neg().exp().add(1).
  * @returns `[B·h·w, c_latent]`
  */
 export function latentsOf(vq: VQModel, image: Tensor): Tensor {
-  return noGrad(() =>
-    scope(() => {
-      const { latent } = vq.encode(image);
-      return latent.mul(vq.config.scale_factor).reshape([-1, vq.config.c_latent]);
-    }),
-  );
+  return noGrad(() => scope(() => vq.latents(image).reshape([-1, vq.config.c_latent])));
 }
 
 /** Distances of pictures to their reconstructions are measured without gradients. */
 export function reconstruct(vq: VQModel, image: Tensor): { decoded: Tensor; indices: Tensor } {
   return noGrad(() =>
     scope(() => {
-      const { indices } = vq.encode(image);
+      const indices = vq.encodeIndices(image);
       return { decoded: vq.decodeIndices(indices).clamp(0, 1), indices };
     }),
   );

@@ -158,17 +158,9 @@ export class VQModel extends nn.Module {
    * @throws PaellaError `shape` if the image does not divide into tokens
    */
   encode(image: Tensor): Encoded {
-    const [, h, w, c] = image.shape;
-    if (image.rank !== 4 || c !== 3 || h % this.factor !== 0 || w % this.factor !== 0) {
-      throw new PaellaError(
-        'shape',
-        `an image must be [B,H,W,3] with H and W multiples of ${this.factor}, got ${image.toString()}`,
-      );
-    }
     return scope(() => {
-      let x = this.in_block.get(1).forward(ops.pixelUnshuffle(image, 2));
-      for (const block of this.down_blocks) x = runAndFree(block, x);
-      const indices = ops.nearestCode(x, this.vquantizer.codebook.weight.value);
+      const x = this.latents(image);
+      const indices = this.#nearest(x);
       const codes = this.vquantizer.codebook.forward(indices);
       const codebookLoss = codes.sub(x.detach()).square().mean();
       const commitmentLoss = x.sub(codes.detach()).square().mean();
@@ -182,6 +174,43 @@ export class VQModel extends nn.Module {
         commitmentLoss,
       };
     });
+  }
+
+  /**
+   * The tokens of {@link encode} alone.
+   *
+   * @param image `[B,H,W,3]` in [0,1]; H and W multiples of {@link factor}
+   * @returns u32 `[B,H/f,W/f]`
+   * @throws PaellaError `shape` if the image does not divide into tokens
+   */
+  encodeIndices(image: Tensor): Tensor {
+    return scope(() => this.#nearest(this.latents(image)));
+  }
+
+  /**
+   * What the quantiser sees, not divided by the scale factor.
+   *
+   * @param image `[B,H,W,3]` in [0,1]; H and W multiples of {@link factor}
+   * @returns `[B,H/f,W/f,c_latent]`
+   * @throws PaellaError `shape` if the image does not divide into tokens
+   */
+  latents(image: Tensor): Tensor {
+    const [, h, w, c] = image.shape;
+    if (image.rank !== 4 || c !== 3 || h % this.factor !== 0 || w % this.factor !== 0) {
+      throw new PaellaError(
+        'shape',
+        `an image must be [B,H,W,3] with H and W multiples of ${this.factor}, got ${image.toString()}`,
+      );
+    }
+    return scope(() => {
+      let x = this.in_block.get(1).forward(ops.pixelUnshuffle(image, 2));
+      for (const block of this.down_blocks) x = runAndFree(block, x);
+      return x;
+    });
+  }
+
+  #nearest(latents: Tensor): Tensor {
+    return ops.nearestCode(latents, this.vquantizer.codebook.weight.value);
   }
 
   /**
