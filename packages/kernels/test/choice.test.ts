@@ -144,7 +144,7 @@ describe('a row', () => {
     'of %s is shared by a workgroup on a GPU, by subgroups where there are some, and by one of equal ones on a processor',
     (name, plan) => {
       const { WG } = plan(gpu).constants;
-      expect(plan(gpu)).toMatchObject({ kernel: { name }, constants: { TEAM: WG } });
+      expect(plan(gpu)).toMatchObject({ kernel: { name: `${name}_team` }, constants: { TEAM: WG } });
       expect(plan(withSubgroups)).toMatchObject({
         kernel: { name: `${name}_subgroups` },
         constants: { TEAM: WG },

@@ -88,13 +88,14 @@ export interface MatmulPlan {
 const NAIVE: readonly MatmulVariant[] = ['naive'];
 const TILE: readonly MatmulVariant[] = ['tile'];
 const SUBGROUP: readonly MatmulVariant[] = ['subgroup', 'tile'];
+/** Rows of the smaller of two tiles: a product of no more would leave most of the other idle. */
+const FEW_ROWS = 2;
 const FEW: readonly MatmulVariant[] = ['tile', 'subgroup'];
 
 /** What software adapters choose from. */
 function softwareVariants({ m }: MatmulShape, caps: Capabilities): readonly MatmulVariant[] {
   if (!hasEqualSubgroups(caps)) return TILE;
-  // A subgroup's tile has 16 rows.
-  return m > 8 ? SUBGROUP : FEW;
+  return m > FEW_ROWS ? SUBGROUP : FEW;
 }
 
 /** What a product may be computed by here, the planner's guess first. */
@@ -155,7 +156,7 @@ export function planMatmul(
       constants: {
         ...tileConstants(variant, caps),
         ...(vec4s && { ACTIVATION: ACTIVATIONS[kind] }),
-        ...(variant === 'tile' && { TILE_ROWS: Math.min(8, 2 ** Math.ceil(Math.log2(m))) }),
+        ...(variant === 'tile' && { TILE_ROWS: m > FEW_ROWS ? 8 : FEW_ROWS }),
       },
       params: vec4s
         ? { m, k4: k / 4, n4: n / 4, b_row: (transposeB ? k : n) / 4, ...common }

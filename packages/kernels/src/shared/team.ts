@@ -1,11 +1,13 @@
 import { type Capabilities, type Kernel, defineKernel } from '../kernel.js';
 import { hasEqualSubgroups } from './subgroups.js';
+import alone from './team_alone.wgsl';
 import oneSubgroup from './team_one_subgroup.wgsl';
 import subgroups from './team_subgroups.wgsl';
 import tree from './team.wgsl';
 
 /** A kernel whose rows belong to one invocation, a subgroup or a workgroup, with the ways in which those join. */
 export interface TeamKernel {
+  alone: Kernel;
   tree: Kernel;
   subgroups: Kernel;
   oneSubgroup: Kernel;
@@ -20,7 +22,8 @@ export type TeamForce = 'naive' | 'team' | 'subgroups' | 'oneSubgroup';
 /** {@link defineKernel} for a kernel that calls `team_sum` or `team_max`. */
 export function defineTeam(name: string, ...parts: string[]): TeamKernel {
   return {
-    tree: defineKernel(name, tree, ...parts),
+    alone: defineKernel(name, alone, ...parts),
+    tree: defineKernel(`${name}_team`, tree, ...parts),
     subgroups: defineKernel(`${name}_subgroups`, subgroups, ...parts),
     oneSubgroup: defineKernel(`${name}_one_subgroup`, oneSubgroup, ...parts),
   };
@@ -41,7 +44,8 @@ export function teamOf(
   const variant = force ?? (pays ? sharedVariant(caps) : 'alone');
   if (variant === 'subgroups') return { kernel: kernels.subgroups, TEAM: WG };
   if (variant === 'oneSubgroup') return { kernel: kernels.oneSubgroup, TEAM: caps.subgroupSize };
-  return { kernel: kernels.tree, TEAM: variant === 'team' ? WG : 1 };
+  if (variant === 'team') return { kernel: kernels.tree, TEAM: WG };
+  return { kernel: kernels.alone, TEAM: 1 };
 }
 
 function sharedVariant(caps: Capabilities): TeamForce | 'alone' {

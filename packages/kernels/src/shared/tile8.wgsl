@@ -6,7 +6,7 @@
 // keeps an indexed local array in registers. Needs rank4.wgsl, one of weight_f32.wgsl and weight_f16.wgsl, and one of
 // block_nn.wgsl and block_nt.wgsl.
 
-// 1, 2, 4 or 8: how many of a tile's rows there are. A product of fewer reads, and waits for, its weight alone.
+// 2 or 8: how many of a tile's rows there are. A product of one or two reads, and waits for, hardly more than its weight.
 override TILE_ROWS: u32 = 8;
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -39,12 +39,10 @@ fn tile8(base: u32, row: u32, rows: u32, k4: u32, first: u32, stride: u32) -> Ti
   for (var k = 0u; k < k4; k++) {
     let b = load_block(first, k, stride);
     s0 = rank4(a[i0 + k], b[0], b[1], b[2], b[3], s0);
-    if TILE_ROWS > 1u { s1 = rank4(a[i1 + k], b[0], b[1], b[2], b[3], s1); }
+    s1 = rank4(a[i1 + k], b[0], b[1], b[2], b[3], s1);
     if TILE_ROWS > 2u {
       s2 = rank4(a[i2 + k], b[0], b[1], b[2], b[3], s2);
       s3 = rank4(a[i3 + k], b[0], b[1], b[2], b[3], s3);
-    }
-    if TILE_ROWS > 4u {
       s4 = rank4(a[i4 + k], b[0], b[1], b[2], b[3], s4);
       s5 = rank4(a[i5 + k], b[0], b[1], b[2], b[3], s5);
       s6 = rank4(a[i6 + k], b[0], b[1], b[2], b[3], s6);
