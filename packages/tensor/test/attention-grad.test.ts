@@ -125,7 +125,9 @@ describe('gradients of attention', () => {
     const want = referenceGradients(one, made, grad);
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 2e-4 : 1e-5;
-    for (const force of one.headSize % 4 === 0 ? [undefined, ...attentionForces(device)] : [undefined]) {
+    for (const force of one.headSize % 4 === 0
+      ? [undefined, ...attentionForces(device, { thorough: one.thorough ?? false })]
+      : [undefined]) {
       await scope(async () => {
         const [q, k, v, k2, v2] = [made.q, made.k, made.v, made.k2, made.v2].map(leaf);
         const bias = made.bias && leaf(made.bias);

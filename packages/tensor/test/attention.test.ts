@@ -49,7 +49,10 @@ describe('attention', () => {
     };
     // Products of ±80 have absolute rounding errors of 1e-5, which the exponential makes relative.
     const tolerance = one.spread ? 1e-4 : 1e-5;
-    const forces = one.headSize % 4 === 0 ? ([undefined, ...attentionForces(device)] as const) : [undefined];
+    const forces =
+      one.headSize % 4 === 0
+        ? [undefined, ...attentionForces(device, { thorough: one.thorough ?? false })]
+        : [undefined];
     for (const force of forces) {
       using out = attention(q, k, v, { ...options, force });
       await expectClose(out, want, { tolerance });

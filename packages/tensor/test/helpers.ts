@@ -1,4 +1,5 @@
 /** What the tests of every op share: a device, golden data, references in float64, error measures. */
+import type { AttentionOptions } from '../src/ops/attention.js';
 import { type TeamForce, hasEqualSubgroups } from '@paella/kernels';
 import { expect, type TestContext } from 'vitest';
 import { readFixture } from '../../../test/fixtures.js';
@@ -30,10 +31,14 @@ export function teamForces(on: Device): (TeamForce | undefined)[] {
   return forces;
 }
 
-/** All of an adapter's variants of attention, for heads of whole vec4s. */
-export function attentionForces(on: Device) {
-  const forces = ['blocks', 'simple', 'naive'] as const;
-  return hasEqualSubgroups(on.capabilities) ? (['subgroup', ...forces] as const) : forces;
+type AttentionForce = NonNullable<AttentionOptions['force']>;
+
+/** An adapter's variants of attention, for heads of whole vec4s: those that compile in no time, or all. */
+export function attentionForces(on: Device, { thorough = true } = {}): AttentionForce[] {
+  const forces: AttentionForce[] = ['simple', 'naive'];
+  if (thorough) forces.push('blocks');
+  if (thorough && hasEqualSubgroups(on.capabilities)) forces.push('subgroup');
+  return forces;
 }
 
 /** Numbers on the host, with their shape, row-major. */

@@ -40,30 +40,39 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         t = add_steps(t, x[0], x[1], x[2], x[3], transpose(b));
       }
       if first + lane < count4 {
-        let query = (batch * params.queries + rows) * params.heads + head;
-        let about = transpose(mat4x4f(stats[query.x], stats[query.y], stats[query.z], stats[query.w]));
-        let inside = row + NEXT < vec4u(params.queries);
         var products = array(s.t0, s.t1, s.t2, s.t3);
         var along = array(t.t0, t.t1, t.t2, t.t3);
         for (var i = 0u; i < 4u; i++) {
-          var bits = vec4u();
-          if HAS_DROPOUT {
-            let position = params.mask_start + first_key + 4u * i;
-            bits = vec4u(
-              mask_bits(query.x, position),
-              mask_bits(query.y, position),
-              mask_bits(query.z, position),
-              mask_bits(query.w, position),
-            );
-          }
           for (var j = 0u; j < 4u && 4u * i + j < count_keys; j++) {
-            let r = 4u * i + j;
-            let cell = r * BLOCK4 + first + lane;
-            let own_bits = bits >> vec4u(j);
-            finish(batch, head, rows, inside, first_key + r, own_bits, about, products[i][j], along[i][j], cell);
+            let cell = (4u * i + j) * BLOCK4 + first + lane;
+            shares[cell] = products[i][j];
+            slopes[cell] = along[i][j];
           }
         }
       }
+    }
+    workgroupBarrier();
+
+    // In a loop of its own: written out with the tile's rows, this would take a software adapter long to compile.
+    for (var item = lane; item < count_keys * BLOCK4; item += SUBGROUP) {
+      if item % BLOCK4 >= count4 { continue; }
+      let row = start + 4u * (item % BLOCK4);
+      let rows = min(row + NEXT, vec4u(params.queries - 1u));
+      let inside = row + NEXT < vec4u(params.queries);
+      let key = first_key + item / BLOCK4;
+      let query = (batch * params.queries + rows) * params.heads + head;
+      let about = transpose(mat4x4f(stats[query.x], stats[query.y], stats[query.z], stats[query.w]));
+      var bits = vec4u();
+      if HAS_DROPOUT {
+        let position = params.mask_start + key / 4u * 4u;
+        bits = vec4u(
+          mask_bits(query.x, position),
+          mask_bits(query.y, position),
+          mask_bits(query.z, position),
+          mask_bits(query.w, position),
+        ) >> vec4u(key % 4u);
+      }
+      finish(batch, head, rows, inside, key, bits, about, shares[item], slopes[item], item);
     }
     workgroupBarrier();
 

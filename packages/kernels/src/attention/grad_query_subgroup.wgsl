@@ -9,7 +9,8 @@
 
 override WG: u32 = 4;
 
-// By query, four keys to a vec4: scale · ds.
+// By query, four keys to a vec4: g · v, and q · k, which becomes scale · ds.
+var<workgroup> along: array<vec4f, ROWS * BLOCK4>;
 var<workgroup> slopes: array<vec4f, ROWS * BLOCK4>;
 
 @compute @workgroup_size(WG)
@@ -45,15 +46,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       }
       if first + lane < count4 {
         var products = array(s.t0, s.t1, s.t2, s.t3);
-        var along = array(t.t0, t.t1, t.t2, t.t3);
+        var others = array(t.t0, t.t1, t.t2, t.t3);
         for (var i = 0u; i < 4u; i++) {
           for (var j = 0u; j < 4u && 4u * i + j < count_rows; j++) {
-            let r = 4u * i + j;
-            let ds = slopes_of(batch, head, first_row + r, key, keys, products[i][j], along[i][j]);
-            slopes[r * BLOCK4 + first + lane] = params.scale * ds;
+            let cell = (4u * i + j) * BLOCK4 + first + lane;
+            slopes[cell] = products[i][j];
+            along[cell] = others[i][j];
           }
         }
       }
+    }
+    workgroupBarrier();
+
+    // In a loop of its own: written out with the tile's rows, this would take a software adapter long to compile.
+    for (var item = lane; item < count_rows * BLOCK4; item += SUBGROUP) {
+      if item % BLOCK4 >= count4 { continue; }
+      let key = start + 4u * (item % BLOCK4);
+      let keys = min(key + NEXT, vec4u(params.keys - 1u));
+      let row = first_row + item / BLOCK4;
+      slopes[item] = params.scale * slopes_of(batch, head, row, key, keys, slopes[item], along[item]);
     }
     workgroupBarrier();
 

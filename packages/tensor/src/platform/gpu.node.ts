@@ -42,13 +42,17 @@ const swiftShader: AdapterCandidate = {
 /**
  * - `allow_unsafe_apis` offers experimental features, such as subgroup matrices.
  * - `vulkan_enable_f16_on_nvidia`: Dawn hides shader-f16 on Linux with NVIDIA unless asked.
- * - `disable_robustness`: without it every load is preceded by a look at its buffer's length, which takes SwiftShader as
- *   long as the load. Kernels here keep within their buffers by themselves, whatever indices data brings. Pages have no
- *   such choice, and the tests run in one.
+ * - `disable_robustness`, for SwiftShader: without it every load is preceded by a look at its buffer's length, which takes
+ *   that one as long as the load. Kernels here keep within their buffers by themselves, whatever indices data brings.
+ *   Elsewhere it gains little, and lavapipe takes ten times as long to compile. Pages have no such choice.
  * - Timestamps are rounded to 65.5 µs against timing attacks by web pages; here they are for profiling.
  */
-const toggles = [
-  'enable-dawn-features=allow_unsafe_apis,disable_robustness,vulkan_enable_f16_on_nvidia',
+const togglesFor = (adapter: string): string[] => [
+  `enable-dawn-features=${[
+    'allow_unsafe_apis',
+    'vulkan_enable_f16_on_nvidia',
+    ...(adapter === swiftShader.name ? ['disable_robustness'] : []),
+  ].join(',')}`,
   'disable-dawn-features=timestamp_quantization',
 ];
 
@@ -223,7 +227,7 @@ async function dawnInstance(driver: 'system' | 'bundled', name: string): Promise
   const key = `${driver}: ${name}`;
   let instance = instances.get(key);
   if (!instance) {
-    instance = dawn.create([...toggles, `adapter=${name}`]);
+    instance = dawn.create([...togglesFor(name), `adapter=${name}`]);
     instances.set(key, instance);
   }
   return instance;
