@@ -122,22 +122,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       let factor = exp(old - peak);
       var total = vec4f();
       for (var i = item % 4u; i < (count + 3u) / 4u; i += 4u) {
-        var p = exp(scores[base + i] - peak);
+        let p = exp(scores[base + i] - peak);
         total += p;
-        if HAS_WEIGHTS {
-          let w = batch * params.weights_stride + offset + 4u * i;
-          let last = count - 1u - 4u * i;
-          let w1 = weights[w + min(1u, last)];
-          let w2 = weights[w + min(2u, last)];
-          let w3 = weights[w + min(3u, last)];
-          p *= bitcast<vec4f>(vec4u(weights[w], w1, w2, w3));
-        }
-        if HAS_DROPOUT {
-          let query = (batch * params.queries + min(first_row + row, last_row)) * params.heads + head;
-          let own = (params.keys + 3u) / 4u * 4u;
-          p *= kept4(query, select(0u, own, is_extra) + start + 4u * i);
-        }
-        shares[base + i] = p;
+        let query = batch * params.queries + min(first_row + row, last_row);
+        shares[base + i] = weighted(p, batch, head, query, is_extra, start + 4u * i, end);
       }
       totals[item] = totals[item] * factor + (total.x + total.y) + (total.z + total.w);
       if item % 4u == 0u {

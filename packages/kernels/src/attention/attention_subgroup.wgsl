@@ -97,22 +97,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       let peak = max(max(before.x, max(top.x, top.y)), max(top.z, top.w));
       var total = vec4f();
       for (var i = 0u; i < count4; i++) {
-        var p = exp(scores[base + i] - peak);
+        let p = exp(scores[base + i] - peak);
         total += p;
-        if HAS_WEIGHTS {
-          let w = batch * params.weights_stride + offset + 4u * i;
-          let last = count - 1u - 4u * i;
-          let w1 = weights[w + min(1u, last)];
-          let w2 = weights[w + min(2u, last)];
-          let w3 = weights[w + min(3u, last)];
-          p *= bitcast<vec4f>(vec4u(weights[w], w1, w2, w3));
-        }
-        if HAS_DROPOUT {
-          let query = (batch * params.queries + first_row + r) * params.heads + head;
-          let own = (params.keys + 3u) / 4u * 4u;
-          p *= kept4(query, select(0u, own, is_extra) + start + 4u * i);
-        }
-        scores[base + i] = p;
+        let query = batch * params.queries + first_row + r;
+        scores[base + i] = weighted(p, batch, head, query, is_extra, start + 4u * i, end);
       }
       let factor = exp(before.x - peak);
       rows[r] = vec3f(peak, before.y * factor + (total.x + total.y) + (total.z + total.w), factor);

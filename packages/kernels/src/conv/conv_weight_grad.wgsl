@@ -10,24 +10,6 @@
 
 override WG: u32 = 64;
 
-struct Params {
-  size: vec2u,
-  grid: vec2u,
-  kernel: vec2u,
-  stride: u32,
-  padding: u32,
-  a4: u32,
-  b4: u32,
-  pixels: u32,
-  chunk: u32,
-  replicate: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,

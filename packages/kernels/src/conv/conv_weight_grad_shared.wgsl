@@ -6,24 +6,6 @@
 // Cost     2·kh·kw·pixels·ca·cb FLOPs; shared/staged_tile.wgsl says what a tile costs. An invocation finds four pixels for
 //          64 · 16 FMAs, with three divisions.
 
-struct Params {
-  size: vec2u,
-  grid: vec2u,
-  kernel: vec2u,
-  stride: u32,
-  padding: u32,
-  a4: u32,
-  b4: u32,
-  pixels: u32,
-  chunk: u32,
-  replicate: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
-
 // What a tap sees of the pixel `at` of b, of four channels of a.
 fn seen(at: vec2u, image: u32, offset: vec2i, channel: u32) -> vec4f {
   let wanted = vec2i(at * params.stride) + offset;

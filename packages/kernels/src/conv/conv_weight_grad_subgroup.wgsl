@@ -7,24 +7,6 @@
 
 override WG: u32 = 64;
 
-struct Params {
-  size: vec2u,
-  grid: vec2u,
-  kernel: vec2u,
-  stride: u32,
-  padding: u32,
-  a4: u32,
-  b4: u32,
-  pixels: u32,
-  chunk: u32,
-  replicate: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -52,23 +34,17 @@ fn main(
   var at = vec2u(own % params.grid.x, row % params.grid.y);
   var image = row / params.grid.y * params.size.y;
   let last_row = params.pixels / (params.grid.x * params.grid.y) * params.size.y - 1u;
-  var t0 = mat4x4f(); var t1 = mat4x4f(); var t2 = mat4x4f(); var t3 = mat4x4f();
+  var t = Tile16();
   for (var p = start; p < end; p += steps) {
     let wanted = vec2i(at * params.stride) + offset;
     let source = clamp(wanted, vec2i(), vec2i(params.size) - 1);
     let i = (min(image + u32(source.y), last_row) * params.size.x + u32(source.x)) * params.a4 + own_row4;
     let x = select(vec4f(), a[i], params.replicate == 1u || all(source == wanted));
     let w = b[p * params.b4 + own_column];
-    t0 = outer(subgroupBroadcast(x, 0u), w, t0);
-    t1 = outer(subgroupBroadcast(x, 1u), w, t1);
-    t2 = outer(subgroupBroadcast(x, 2u), w, t2);
-    t3 = outer(subgroupBroadcast(x, 3u), w, t3);
+    t = add_outer(t, x, w);
     if SUBGROUP > 4u && p + 1u < end {
       let next = b[(p + 1u) * params.b4 + own_column];
-      t0 = outer(subgroupBroadcast(x, 4u), next, t0);
-      t1 = outer(subgroupBroadcast(x, 5u), next, t1);
-      t2 = outer(subgroupBroadcast(x, 6u), next, t2);
-      t3 = outer(subgroupBroadcast(x, 7u), next, t3);
+      t = add_next_outer(t, x, next);
     }
     at.x += steps;
     while at.x >= params.grid.x {
@@ -82,7 +58,7 @@ fn main(
   if column >= params.b4 { return; }
   let taps = params.kernel.x * params.kernel.y;
   let to = ((group.z * taps + tap) * params.a4 + row4) * 4u * params.b4 + column;
-  var quads = array(t0, t1, t2, t3);
+  var quads = array(t.t0, t.t1, t.t2, t.t3);
   for (var q = 0u; q < 4u && row4 + q < params.a4; q++) {
     for (var r = 0u; r < 4u; r++) { out[to + (4u * q + r) * params.b4] = quads[q][r]; }
   }

@@ -25,18 +25,20 @@ import {
 } from './plan.js';
 import skipInputSource from './skip_input_grad.wgsl';
 import slidingWeightSource from './sliding_weight_grad.wgsl';
+import weightOperands from './weight_grad_operands.wgsl';
 
 const weightTiles = {
-  tile: defineKernel('conv_weight_grad', linear, weightSource),
+  tile: defineKernel('conv_weight_grad', linear, weightOperands, weightSource),
   subgroup: defineKernel(
     'conv_weight_grad_subgroup',
     subgroups,
     linear,
     rank4,
     subgroupTile,
+    weightOperands,
     weightSubgroupSource,
   ),
-  shared: defineKernel('conv_weight_grad_shared', linear, stagedTile, weightSharedSource),
+  shared: defineKernel('conv_weight_grad_shared', linear, stagedTile, weightOperands, weightSharedSource),
 };
 const weightNaive = defineKernel('conv_weight_grad_naive', linear, weightNaiveSource);
 const inputNaive = defineKernel('conv_input_grad_naive', linear, inputNaiveSource);

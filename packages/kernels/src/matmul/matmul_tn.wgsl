@@ -8,19 +8,6 @@
 
 override WG: u32 = 64;
 
-struct Params {
-  m4: u32,
-  n4: u32,
-  k: u32,
-  chunk: u32,
-  chunks: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
-@group(1) @binding(0) var<uniform> params: Params;
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,

@@ -27,6 +27,7 @@ import subgroupSource from './matmul_subgroup.wgsl';
 import tileSource from './matmul.wgsl';
 import tnSource from './matmul_tn.wgsl';
 import tnSubgroupSource from './matmul_tn_subgroup.wgsl';
+import tnOperands from './tn_operands.wgsl';
 
 const weights = { f32: weightF32, f16: weightF16 };
 const blocks = { nn: blockNN, nt: blockNT };
@@ -45,8 +46,16 @@ const tiles = {
   nt: { f32: defineTiles('nt', 'f32'), f16: defineTiles('nt', 'f16') },
 };
 const tn = {
-  tile: defineKernel('matmul_tn', linear, tnSource),
-  subgroup: defineKernel('matmul_tn_subgroup', subgroups, linear, rank4, subgroupTile, tnSubgroupSource),
+  tile: defineKernel('matmul_tn', linear, tnOperands, tnSource),
+  subgroup: defineKernel(
+    'matmul_tn_subgroup',
+    subgroups,
+    linear,
+    rank4,
+    subgroupTile,
+    tnOperands,
+    tnSubgroupSource,
+  ),
 };
 const naive = defineKernel('matmul_naive', linear, activation, naiveSource);
 

@@ -62,3 +62,23 @@ fn outer(x: vec4f, w: vec4f, s: mat4x4f) -> mat4x4f {
     fma(vec4f(x.w), w, s[3]),
   );
 }
+
+// Adds one step of such a product: `x` holds the tile's 16 rows in the subgroup's first four invocations.
+fn add_outer(t: Tile16, x: vec4f, w: vec4f) -> Tile16 {
+  return Tile16(
+    outer(subgroupBroadcast(x, 0u), w, t.t0),
+    outer(subgroupBroadcast(x, 1u), w, t.t1),
+    outer(subgroupBroadcast(x, 2u), w, t.t2),
+    outer(subgroupBroadcast(x, 3u), w, t.t3),
+  );
+}
+
+// The same of the step that the next four invocations brought.
+fn add_next_outer(t: Tile16, x: vec4f, w: vec4f) -> Tile16 {
+  return Tile16(
+    outer(subgroupBroadcast(x, 4u), w, t.t0),
+    outer(subgroupBroadcast(x, 5u), w, t.t1),
+    outer(subgroupBroadcast(x, 6u), w, t.t2),
+    outer(subgroupBroadcast(x, 7u), w, t.t3),
+  );
+}
