@@ -60,7 +60,8 @@ async function modelCost(adapter, rounds) {
   const start = performance.now();
   const pipeline = await Pipeline.load('default', { device });
   const loadMs = performance.now() - start;
-  const condition = pipeline.unet.prepare([pipeline.condition(PROMPT), pipeline.condition('')]);
+  const conditions = await pipeline.conditions([{ prompt: PROMPT }, { prompt: '', asWritten: true }]);
+  const condition = pipeline.unet.prepare(conditions);
   const tokens = device.zeros([2, 16, 16], { dtype: 'u32' });
   const step = async () => {
     const begun = performance.now();

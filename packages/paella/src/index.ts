@@ -32,15 +32,20 @@ export {
   type ModelFolder,
 } from './model-folder.js';
 export { addNoise, lossWeight } from './noise.js';
+export type { ConditionRequest } from './conditioner.js';
+export { openFolder, type Folder } from './folder.js';
+export type { MissingPart, Model, ModelPart, PartName } from './model.js';
+export { openModel } from './open-model.js';
 export {
   Pipeline,
+  type DrawOptions,
   type GenerateOptions,
   type Generation,
   type GenerationStep,
   type LoadOptions,
-  type LoadProgress,
-  type TextEncoder,
 } from './pipeline.js';
+export { PRESETS, type Preset, type SamplerSettings } from './presets.js';
+export type { LoadProgress } from './residents.js';
 export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';

@@ -1,8 +1,12 @@
-import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
+import { PaellaError, type StateDict } from '@paella/tensor';
 import * as z from 'zod';
-import type { VQModelConfig } from './vqgan/vqmodel.js';
+import { openFolder } from './folder.js';
+import type { Model } from './model.js';
+import { type ByT5Config, ByT5Encoder } from './text/byt5.js';
+import { WordVectorEncoder } from './text/word-vectors.js';
 import type { PaellaConfig } from './unet/config.js';
-import type { ByT5Config } from './text/byt5.js';
+import { Paella, tokenMultiple } from './unet/paella.js';
+import { VQModel, pixelsPerToken, type VQModelConfig } from './vqgan/vqmodel.js';
 
 const count = z.int().positive();
 const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
@@ -105,24 +109,9 @@ const defaultModel = (): URL => new URL('../models/default/', import.meta.url);
  * @throws PaellaError `not-found` if there is no `model.json`, `format` if it is not a valid one
  */
 export async function openModelFolder(where: string | URL): Promise<ModelFolder> {
-  const base = where === 'default' ? defaultModel() : where;
-  const locate = (file: string): string | URL => {
-    if (base instanceof URL || /^(https?|file|blob|data):/i.test(base)) {
-      return new URL(file, String(base).endsWith('/') ? base : `${base}/`);
-    }
-    return `${base.replace(/[/\\]$/, '')}/${file}`;
-  };
-  const text = async (file: string): Promise<string> => {
-    const source = await openSource(locate(file));
-    const bytes = await source.read(0, source.size);
-    await source.close?.();
-    return new TextDecoder().decode(bytes);
-  };
-  return {
-    card: parseCard(String(locate('model.json')), await text('model.json')),
-    checkpoint: (file) => loadStateDict(locate(file)),
-    text,
-  };
+  const folder = openFolder(where === 'default' ? defaultModel() : where);
+  const card = parseCard(String(folder.locate('model.json')), await folder.text('model.json'));
+  return { card, checkpoint: folder.checkpoint, text: folder.text };
 }
 
 function parseCard(name: string, text: string): ModelCard {
@@ -135,4 +124,54 @@ function parseCard(name: string, text: string): ModelCard {
   const parsed = modelCard.safeParse(json);
   if (!parsed.success) throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
+}
+
+/** The model that a folder's card describes. */
+export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
+  const { sampler, text_encoder: encoder } = card;
+  return {
+    name: card.name,
+    imageSize: card.image_size,
+    captions: card.captions,
+    sampler: {
+      steps: sampler.steps,
+      renoiseSteps: sampler.renoise_steps,
+      temperature: sampler.temperature,
+      cfg: sampler.cfg,
+    },
+    tokenMultiple: tokenMultiple(card.unet.config),
+    factor: pixelsPerToken(card.vqgan.config),
+    unet: {
+      name: 'unet',
+      build: (device) => new Paella(card.unet.config, { device }),
+      state: () => checkpoint(card.unet.weights),
+    },
+    vqgan: {
+      name: 'vqgan',
+      build: (device) => new VQModel(card.vqgan.config, { device }),
+      state: () => checkpoint(card.vqgan.weights),
+    },
+    text:
+      encoder.kind === 'byt5'
+        ? {
+            kind: 'byt5',
+            part: {
+              name: 'text_encoder',
+              build: (device) => new ByT5Encoder(encoder.config, { device }),
+              state: () => checkpoint(encoder.weights),
+            },
+          }
+        : {
+            kind: 'word-vectors',
+            async open(device) {
+              const [vocabulary, state] = await Promise.all([
+                text(encoder.vocabulary),
+                checkpoint(encoder.weights),
+              ]);
+              const words = { maxWords: encoder.max_words };
+              return WordVectorEncoder.load(device, vocabulary, state, words).finally(() => state.close?.());
+            },
+          },
+    missing: [],
+  };
 }

@@ -1,69 +1,55 @@
-import {
-  type Device,
-  PaellaError,
-  Rng,
-  type StateDict,
-  type Tensor,
-  nn,
-  noGrad,
-  ops,
-  scope,
-} from '@paella/tensor';
+import { type Device, PaellaError, Rng, type Tensor, noGrad, ops, scope } from '@paella/tensor';
+import { Conditioner, type ConditionRequest } from './conditioner.js';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
-import { type ModelCard, type ModelFolder, openModelFolder } from './model-folder.js';
-import { type Range, type SampleOptions, sample } from './sample.js';
-import { ByT5Encoder } from './text/byt5.js';
-import { WordVectorEncoder } from './text/word-vectors.js';
+import type { Model } from './model.js';
+import { openModel } from './open-model.js';
+import { PRESETS, type Preset, type SamplerSettings } from './presets.js';
+import { type ResidentOptions, Residents } from './residents.js';
+import { type SampleOptions, sample } from './sample.js';
 import type { ConditionInputs } from './unet/condition.js';
-import { Paella } from './unet/paella.js';
-import { VQModel } from './vqgan/vqmodel.js';
+import type { Paella } from './unet/paella.js';
+import type { VQModel } from './vqgan/vqmodel.js';
 
-/** Turns a prompt into what the U-Net attends to, `[1,L,byt5_embd]`. */
-export interface TextEncoder {
-  encode(text: string): Tensor;
-  dispose(): void;
-}
-
-export interface LoadProgress {
-  part: 'unet' | 'vqgan' | 'text_encoder';
-  /** Tensors loaded, of how many. */
-  done: number;
-  total: number;
-}
-
-export interface LoadOptions {
+export interface LoadOptions extends ResidentOptions {
   device: Device;
-  /** How the large matrices are stored on the device; arithmetic is f32 in any case. */
-  dtype?: 'f32' | 'f16';
-  onProgress?: (progress: LoadProgress) => void;
 }
 
-export interface GenerateOptions {
+/** How pictures are drawn: what all applications share. */
+export interface DrawOptions extends Pick<
+  SampleOptions,
+  'steps' | 'renoiseSteps' | 'temperature' | 'cfg' | 'conditionalSteps' | 'mode' | 'tStart' | 'signal'
+> {
+  /** Where the settings come from that are not given here; the model's own by default. */
+  preset?: Preset;
   /** Equal seeds give equal pictures; a random one by default, found in the result. */
   seed?: number;
-  /** Pictures, drawn in one batch. */
-  count?: number;
+  /** The number of the first picture: picture i of a seed is the same in whatever batch it is drawn. */
+  first?: number;
   /** Width and height in pixels; multiples of `pipeline.sizeMultiple`. */
   size?: readonly [number, number];
-  /** What the pictures should not show. */
-  negative?: string;
-  steps?: number;
-  renoiseSteps?: number;
-  temperature?: Range;
-  cfg?: Range | null;
-  conditionalSteps?: number;
-  mode?: SampleOptions['mode'];
-  signal?: AbortSignal;
+  /** Tokens to start from instead of noise, u32 `[pictures,H,W]`, or `[1,H,W]` for all. */
+  init?: Tensor;
+  /** Pictures a pass; by default as many as the adapter takes. */
+  batchSize?: number;
   onStep?: (info: GenerationStep) => void | Promise<void>;
 }
 
+export interface GenerateOptions extends Omit<DrawOptions, 'init' | 'tStart'> {
+  /** Pictures of each prompt. */
+  count?: number;
+  /** What the pictures should not show. */
+  negative?: string;
+}
+
 export interface GenerationStep {
-  /** From 0. */
+  /** From 0, counted over all passes if the pictures do not fit into one. */
   step: number;
   steps: number;
-  /** u32 `[count,H,W]`; valid until the next step. */
+  /** The number of the first picture of the pass, from 0. */
+  first: number;
+  /** u32 `[pictures of the pass,H,W]`; valid until the next step. */
   tokens: Tensor;
-  /** Decodes the pictures as they are now. */
+  /** Decodes the pictures of the pass as they are now. */
   preview: () => Promise<RgbaImage[]>;
 }
 
@@ -76,183 +62,235 @@ export interface Generation {
   seed: number;
 }
 
-/** Text to image: a U-Net, a VQGAN and a text encoder that belong together. */
+/** Text to image: a U-Net, a VQGAN and encoders that belong together. */
 export class Pipeline {
   readonly device: Device;
-  readonly card: ModelCard;
-  readonly unet: Paella;
-  readonly vqgan: VQModel;
-  readonly textEncoder: TextEncoder;
+  readonly model: Model;
+  readonly #residents: Residents;
+  readonly #conditioner: Conditioner;
 
-  private constructor(
-    device: Device,
-    card: ModelCard,
-    unet: Paella,
-    vqgan: VQModel,
-    textEncoder: TextEncoder,
-  ) {
+  private constructor(device: Device, model: Model, residents: Residents) {
     this.device = device;
-    this.card = card;
-    this.unet = unet;
-    this.vqgan = vqgan;
-    this.textEncoder = textEncoder;
+    this.model = model;
+    this.#residents = residents;
+    this.#conditioner = new Conditioner(model, residents, device);
   }
 
   /**
    * Loads a model folder. Its weights require no gradients; to train one of the models, call `requiresGrad_()` on it.
    *
-   * @param model `'default'` for the embedded model, a path (in Node), or a URL
+   * @param where `'default'` for the embedded model, a path (in Node), or a URL; the folder holds a `model.json`, or
+   *   released files under their own names
+   * @param options.lowMemory keep one large network on the device at a time; networks load when they are needed, so
+   *   that this returns at once
    * @throws PaellaError `not-found`, `format` or `state-dict` if the folder is not a complete model
    */
-  static async load(
-    model: string | URL,
-    { device, dtype = 'f32', onProgress }: LoadOptions,
-  ): Promise<Pipeline> {
-    const folder = await openModelFolder(model);
-    const { card } = folder;
-    await rehearse(card, device, dtype);
-    const unet = new Paella(card.unet.config, { device }).to({ dtype });
-    const vqgan = new VQModel(card.vqgan.config, { device }).to({ dtype });
-    const load = async (part: LoadProgress['part'], into: Paella | VQModel | ByT5Encoder, file: string) => {
-      const state = await folder.checkpoint(file);
-      await into.loadStateDict(state, { onProgress: (done, total) => onProgress?.({ part, done, total }) });
-      await state.close?.();
-    };
-    await load('unet', unet, card.unet.weights);
-    await load('vqgan', vqgan, card.vqgan.weights);
-    const textEncoder = await loadTextEncoder(folder, device, dtype, load);
-    for (const part of [unet, vqgan, textEncoder]) if (part instanceof nn.Module) part.requiresGrad_(false);
-    return new Pipeline(device, card, unet, vqgan, textEncoder);
+  static async load(where: string | URL, { device, ...options }: LoadOptions): Promise<Pipeline> {
+    const model = await openModel(where);
+    const pipeline = new Pipeline(device, model, new Residents(device, options));
+    if (!options.lowMemory) {
+      await rehearse(model, device, options.dtype ?? 'f32');
+      await pipeline.#residents.get(model.unet);
+      await pipeline.#residents.get(model.vqgan);
+      await pipeline.#conditioner.load();
+    }
+    return pipeline;
+  }
+
+  /** @throws PaellaError `not-found` while it is not loaded, in low memory */
+  get unet(): Paella {
+    return this.#loaded(this.model.unet);
+  }
+
+  /** @throws PaellaError `not-found` while it is not loaded, in low memory */
+  get vqgan(): VQModel {
+    return this.#loaded(this.model.vqgan);
   }
 
   /** Widths and heights must be multiples of this many pixels. */
   get sizeMultiple(): number {
-    return this.unet.tokenMultiple * this.vqgan.factor;
+    const { tokenMultiple, factor } = this.model;
+    return tokenMultiple * factor;
   }
 
   /**
-   * Draws pictures for a prompt.
+   * Draws pictures for a prompt, or for several: `count` of the first, then of the second, and so on.
    *
    * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires between steps
    */
-  async generate(prompt: string, options: GenerateOptions = {}): Promise<Generation> {
-    const { seed = randomSeed(), count = 1, negative = '', onStep } = options;
-    const [height, width] = this.#tokenGrid(options.size ?? this.card.image_size);
-    const shape: Generation['shape'] = [count, height, width];
-    const { sampler } = this.card;
+  async generate(prompt: string | readonly string[], options: GenerateOptions = {}): Promise<Generation> {
+    const { count = 1, ...rest } = options;
     if (!Number.isInteger(count) || count < 1) {
       throw new PaellaError('argument', `count must be a whole number ≥ 1, got ${count}`);
     }
-    const steps = options.steps ?? sampler.steps;
+    const negative = options.negative ?? this.settings(options).negative ?? '';
+    const requests = [prompt]
+      .flat()
+      .flatMap((one) => new Array<ConditionRequest>(count).fill({ prompt: one }));
+    const seed = options.seed ?? randomSeed();
     return scope(async () => {
-      const tokens = await sample(this.unet, this.condition(prompt, count), {
-        uncond: this.condition(negative, count, { asWritten: true }),
-        shape,
-        rng: new Rng(seed),
-        steps,
-        renoiseSteps: options.renoiseSteps ?? Math.min(sampler.renoise_steps, steps - 1),
-        temperature: options.temperature ?? sampler.temperature,
-        cfg: options.cfg === undefined ? sampler.cfg : options.cfg,
-        conditionalSteps: options.conditionalSteps,
-        mode: options.mode,
-        signal: options.signal,
-        onStep: onStep && ((info) => onStep({ ...info, preview: () => this.decode(info.tokens) })),
-      });
-      const images = await this.decode(tokens);
-      return { images, tokens: (await tokens.data()) as Uint32Array, shape, seed };
+      const [uncond, ...conditions] = await this.conditions([
+        { prompt: negative, asWritten: true },
+        ...requests,
+      ]);
+      return this.draw(conditions, uncond, { ...rest, seed });
     });
   }
 
   /**
-   * The U-Net's input for a prompt, repeated for every picture of a batch.
-   *
-   * @param options.asWritten leave out the style that the model's captions always had
+   * The U-Net's inputs for prompts, each of batch 1. They belong to the caller's scope.
    */
-  condition(prompt: string, count = 1, { asWritten = false } = {}): ConditionInputs {
-    const text = asWritten ? prompt : this.caption(prompt);
-    return scope(() => {
-      const one = this.textEncoder.encode(text);
-      return { byt5: count === 1 ? one : ops.cat(new Array<Tensor>(count).fill(one), 0) };
-    });
+  conditions(requests: readonly ConditionRequest[]): Promise<ConditionInputs[]> {
+    return this.#conditioner.encode(requests);
+  }
+
+  /**
+   * Draws a picture for each condition: what all applications share. Pictures that do not fit into one pass are drawn
+   * in several, with equal results.
+   *
+   * @param uncond what to move away from, for all pictures
+   * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires between steps
+   */
+  async draw(
+    conditions: readonly ConditionInputs[],
+    uncond: ConditionInputs,
+    options: DrawOptions = {},
+  ): Promise<Generation> {
+    const { seed = randomSeed(), first = 0, init, onStep } = options;
+    const settings = this.settings(options);
+    const [height, width] = this.tokenGrid(options.size ?? this.model.imageSize);
+    const unet = await this.#residents.get(this.model.unet);
+    const vqgan = await this.#residents.get(this.model.vqgan);
+    const count = conditions.length;
+    const perPass = options.batchSize ?? count;
+    const passes = Math.ceil(count / perPass);
+    const { steps } = settings;
+    const images: RgbaImage[] = [];
+    const tokens = new Uint32Array(count * height * width);
+    for (let pass = 0; pass < passes; pass++) {
+      const start = pass * perPass;
+      const some = conditions.slice(start, start + perPass);
+      await scope(async () => {
+        const drawn = await sample(unet, stack(some), {
+          ...options,
+          ...settings,
+          uncond: stack(new Array<ConditionInputs>(some.length).fill(uncond)),
+          shape: [some.length, height, width],
+          rng: new Rng(seed),
+          cfg: options.cfg === undefined ? settings.cfg : options.cfg,
+          init: init && ofPass(init, start, some.length),
+          onStep:
+            onStep &&
+            (({ step, tokens: now }) =>
+              onStep({
+                step: pass * steps + step,
+                steps: passes * steps,
+                first: first + start,
+                tokens: now,
+                preview: () => decodeTokens(vqgan, now),
+              })),
+        });
+        images.push(...(await decodeTokens(vqgan, drawn)));
+        tokens.set((await drawn.data()) as Uint32Array, start * height * width);
+      });
+    }
+    return { images, tokens, shape: [count, height, width], seed };
+  }
+
+  /** The settings that options leave open, from their preset or the model; `renoiseSteps` fits the steps. */
+  settings({ preset, steps, renoiseSteps, temperature }: DrawOptions = {}): SamplerSettings {
+    const base: SamplerSettings = preset ? PRESETS[preset] : this.model.sampler;
+    const chosen = steps ?? base.steps;
+    return {
+      ...base,
+      steps: chosen,
+      renoiseSteps: renoiseSteps ?? Math.min(base.renoiseSteps, chosen - 1),
+      temperature: temperature ?? base.temperature,
+    };
   }
 
   /** The prompt in the form of the captions the model learned from. */
   caption(prompt: string): string {
-    const { suffix, styles } = this.card.captions;
-    const lower = prompt.toLowerCase();
-    return prompt.trim() === '' || styles.some((style) => lower.includes(style)) ? prompt : prompt + suffix;
+    return this.#conditioner.caption(prompt);
   }
 
   /** Pictures from tokens, u32 `[B,H,W]`. */
-  decode(tokens: Tensor): Promise<RgbaImage[]> {
-    return decodeTokens(this.vqgan, tokens);
+  async decode(tokens: Tensor): Promise<RgbaImage[]> {
+    return decodeTokens(await this.#residents.get(this.model.vqgan), tokens);
   }
 
   /** Tokens of pictures of one size, u32 `[B,H,W]`; the caller disposes of them. */
-  encode(images: readonly RgbaImage[]): Tensor {
-    return noGrad(() => scope(() => this.vqgan.encodeIndices(tensorFromImages(this.device, images))));
+  async encode(images: readonly RgbaImage[]): Promise<Tensor> {
+    const vqgan = await this.#residents.get(this.model.vqgan);
+    return noGrad(() => scope(() => vqgan.encodeIndices(tensorFromImages(this.device, images))));
   }
 
-  /** Frees the weights. */
-  dispose(): void {
-    this.unet.dispose();
-    this.vqgan.dispose();
-    this.textEncoder.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  #tokenGrid([width, height]: readonly [number, number]): [number, number] {
+  /**
+   * Height and width in tokens of a picture.
+   *
+   * @throws PaellaError `argument` for a size that is no multiple of {@link sizeMultiple}
+   */
+  tokenGrid([width, height]: readonly [number, number]): [number, number] {
     const multiple = this.sizeMultiple;
     if ([width, height].some((side) => !Number.isInteger(side) || side < multiple || side % multiple !== 0)) {
       throw new PaellaError('argument', `a size of ${width}x${height} does not divide into tokens`, {
         fix: `Use a width and a height that are multiples of ${multiple}.`,
       });
     }
-    return [height / this.vqgan.factor, width / this.vqgan.factor];
+    return [height / this.model.factor, width / this.model.factor];
+  }
+
+  /** Frees the weights. */
+  dispose(): void {
+    this.#residents.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #loaded<T extends Paella | VQModel>(part: Parameters<Residents['loaded']>[0]): T {
+    const module = this.#residents.loaded(part);
+    if (!module) {
+      throw new PaellaError('not-found', `the ${part.name} is not loaded now`, {
+        fix: 'Load the pipeline without lowMemory, or use generate, draw, encode and decode.',
+      });
+    }
+    return module as T;
   }
 }
 
+/** The entries of one pass; a single one serves all. */
+const ofPass = (all: Tensor, start: number, count: number): Tensor =>
+  all.shape[0] === 1 ? all : all.slice(0, start, start + count);
+
 /** Starts to compile what drawing a picture takes, so that it is ready when the weights are. */
-async function rehearse(card: ModelCard, device: Device, dtype: 'f32' | 'f16'): Promise<void> {
+async function rehearse(model: Model, device: Device, dtype: 'f32' | 'f16'): Promise<void> {
   const rehearsal = device.rehearsal();
-  const unet = new Paella(card.unet.config, { device: rehearsal }).to({ dtype });
-  const vqgan = new VQModel(card.vqgan.config, { device: rehearsal }).to({ dtype });
-  const [width, height] = card.image_size.map((side) => side / vqgan.factor);
+  const unet = model.unet.build(rehearsal).to({ dtype });
+  const vqgan = model.vqgan.build(rehearsal).to({ dtype });
+  const [width, height] = model.imageSize.map((side) => side / vqgan.factor);
   const condition = (length: number): ConditionInputs => ({
-    byt5: rehearsal.empty([1, length, card.unet.config.byt5_embd]),
+    byt5: rehearsal.empty([1, length, unet.config.byt5_embd]),
   });
   await scope(async () => {
     // The shorter of the two is padded and masked, as the empty prompt is.
     const inputs = { uncond: condition(1), shape: [1, height, width], rng: new Rng(0) } as const;
-    const { temperature, cfg } = card.sampler;
+    const { temperature, cfg } = model.sampler;
     const options = { ...inputs, temperature, cfg, steps: 2, renoiseSteps: 1 };
     const tokens = await sample(unet, condition(4), options);
     noGrad(() => vqgan.decodeIndices(tokens));
   });
 }
 
-async function loadTextEncoder(
-  folder: ModelFolder,
-  device: Device,
-  dtype: 'f32' | 'f16',
-  load: (part: 'text_encoder', into: ByT5Encoder, file: string) => Promise<void>,
-): Promise<TextEncoder> {
-  const spec = folder.card.text_encoder;
-  if (spec.kind === 'byt5') {
-    const encoder = new ByT5Encoder(spec.config, { device }).to({ dtype });
-    await load('text_encoder', encoder, spec.weights);
-    return encoder;
-  }
-  const [vocabulary, state]: [string, StateDict] = await Promise.all([
-    folder.text(spec.vocabulary),
-    folder.checkpoint(spec.weights),
-  ]);
-  const encoder = await WordVectorEncoder.load(device, vocabulary, state, { maxWords: spec.max_words });
-  await state.close?.();
-  return encoder;
-}
-
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+
+const stack = (conditions: readonly ConditionInputs[]): ConditionInputs =>
+  conditions.length === 1
+    ? conditions[0]
+    : {
+        byt5: ops.cat(
+          conditions.map(({ byt5 }) => byt5),
+          0,
+        ),
+      };

@@ -74,7 +74,6 @@ describe('a model folder', () => {
     const tokens = [];
     for (const where of [folder, `${folder}/`, url, new URL(url)]) {
       const pipeline = await Pipeline.load(where, { device });
-      expect(pipeline.textEncoder).toBeInstanceOf(ByT5Encoder);
       const generation = await pipeline.generate('zwölf 🥘', { seed: 5 });
       expect(generation.images[0]).toMatchObject({ width: 64, height: 32 });
       tokens.push(generation.tokens);

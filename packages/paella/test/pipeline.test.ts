@@ -75,7 +75,7 @@ describe('Pipeline', () => {
   it('gets back much the same picture from its tokens', async () => {
     const { images, tokens } = await pipeline.generate('house', { seed: 1, steps: 4 });
     const again = await scope(async () => {
-      const encoded = pipeline.encode(images);
+      const encoded = await pipeline.encode(images);
       expect(encoded.shape).toEqual([1, 16, 16]);
       return pipeline.decode(encoded);
     });

@@ -31,7 +31,7 @@ export async function generate(context: Context, prompt: string, options: Genera
       out.progress(`loading ${part}`, done, total);
     },
   });
-  const steps = options.steps ?? pipeline.card.sampler.steps;
+  const steps = options.steps ?? pipeline.settings().steps;
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[] = [];
   out.progress('step', 0, steps);

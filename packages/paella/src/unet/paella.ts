@@ -94,7 +94,7 @@ export class Paella extends nn.Module {
 
   /** Height and width must be multiples of this many tokens. */
   get tokenMultiple(): number {
-    return this.config.patch_size * 2 ** (this.config.c_hidden.length - 1);
+    return tokenMultiple(this.config);
   }
 
   /**
@@ -282,6 +282,10 @@ export class Paella extends nn.Module {
     return levels.flatMap((level) => [...level].filter((block) => block instanceof AttnBlock));
   }
 }
+
+/** What heights and widths in tokens must be multiples of. */
+export const tokenMultiple = ({ patch_size, c_hidden }: PaellaConfig): number =>
+  patch_size * 2 ** (c_hidden.length - 1);
 
 /** Condition tokens of each entry that are no padding. */
 function lengthsOf(

@@ -150,7 +150,7 @@ export class VQModel extends nn.Module {
 
   /** Pixels along one side of a token. */
   get factor(): number {
-    return 2 ** this.config.levels;
+    return pixelsPerToken(this.config);
   }
 
   /**
@@ -250,6 +250,9 @@ export class VQModel extends nn.Module {
     return ops.pixelShuffle(this.out_block.get(0).forward(x), 2);
   }
 }
+
+/** Pixels along one side of a token. */
+export const pixelsPerToken = ({ levels }: VQModelConfig): number => 2 ** levels;
 
 /** `[K,c_latent]` under upstream's key. */
 class Codebook extends nn.Module {
