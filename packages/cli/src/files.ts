@@ -1,7 +1,7 @@
 /** Writing results: a file appears under its name when it is complete, or not at all. */
 import { PaellaError } from '@paella/tensor';
 import { randomUUID } from 'node:crypto';
-import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { linkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 
 /** What `encodeImage` can write. */
@@ -22,6 +22,34 @@ export function writeResult(path: string, content: Uint8Array | string): void {
     throw new PaellaError('not-found', `${path} cannot be written: ${reason(cause)}`, { cause });
   }
 }
+
+/**
+ * Creates a file with its content at once, so that nobody reads half of it.
+ *
+ * @returns false if it is there already
+ * @throws PaellaError `not-found` if its folder is missing or may not be written
+ */
+export function createResult(path: string, content: string): boolean {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  writeResult(temporary, content);
+  try {
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    if (isThere(error)) return false;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  try {
+    writeFileSync(path, content, { flag: 'wx' }); // for file systems that have no hard links
+    return true;
+  } catch (error) {
+    if (isThere(error)) return false;
+    throw error;
+  }
+}
+
+const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
 
 /**
  * Finds out before the work starts that its result would have no place.

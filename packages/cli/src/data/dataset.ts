@@ -75,7 +75,13 @@ export async function openDataset(source: string, options: DataOptions): Promise
   return new SeededDataset(await openSource(source), options);
 }
 
-async function openSource(source: string): Promise<Source> {
+/**
+ * Opens pictures and what is said about them, before any is decoded.
+ *
+ * @param source as {@link openDataset} takes it
+ * @throws PaellaError `not-found` if there is nothing of the kind, `argument` for a file that is no shard
+ */
+export async function openSource(source: string): Promise<Source> {
   const names = source.split(/\s+(?=https?:)/).flatMap(expandBraces);
   if (names.every((name) => /^https?:\/\//.test(name) || name.endsWith('.tar'))) {
     for (const name of names.filter((one) => !/^https?:/.test(one))) await mustExist(name);

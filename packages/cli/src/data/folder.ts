@@ -5,11 +5,14 @@ import { basename, extname, join, posix, relative, sep } from 'node:path';
 import { shuffle } from './order.js';
 import {
   type Description,
+  type Part,
   type RawItem,
+  type Report,
   type Source,
   describe,
   imageExtensions,
   parseDescription,
+  unreadable,
 } from './item.js';
 
 const nothing: Description = { captions: [], weight: 1, split: null };
@@ -43,22 +46,36 @@ export async function openFolder(folder: string): Promise<Source> {
     const beside = ['.json', '.txt'].map((extension) => stem + extension).find((name) => present.has(name));
     return beside ? parseDescription(beside, await readFile(join(folder, beside), 'utf8')) : nothing;
   };
+  const itemOf = async (file: string): Promise<RawItem> => {
+    try {
+      const description = await describeFile(file);
+      return { key: file, ...description, read: () => readFile(join(folder, file)) };
+    } catch (error) {
+      return unreadable(file, error);
+    }
+  };
+  const reportLost = (report: Report): void => {
+    for (const name of lost) report(name, 'metadata.jsonl names it, but it is not there');
+  };
   return {
     length: pictures.length,
     isShuffled: true,
     async *pass(random, report) {
-      for (const name of lost) report(name, 'metadata.jsonl names it, but it is not there');
-      for (const file of random ? shuffle(pictures, random) : pictures) {
-        let description: Description;
-        try {
-          description = await describeFile(file);
-        } catch (error) {
-          report(file, error instanceof Error ? error.message : String(error));
-          continue;
-        }
-        yield { key: file, ...description, read: () => readFile(join(folder, file)) } satisfies RawItem;
-      }
+      reportLost(report);
+      for (const file of random ? shuffle(pictures, random) : pictures) yield await itemOf(file);
     },
+    parts: (size) =>
+      Array.from({ length: Math.ceil(pictures.length / size) }, (_, i) => {
+        const names = pictures.slice(i * size, (i + 1) * size);
+        return {
+          names,
+          length: names.length,
+          async *items(report) {
+            if (i === 0) reportLost(report);
+            for (const file of names) yield await itemOf(file);
+          },
+        } satisfies Part;
+      }),
   };
 }
 

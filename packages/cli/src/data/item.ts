@@ -27,9 +27,38 @@ export interface Source {
    * @param report called with the name and the trouble of what cannot be read
    */
   pass(random: ((count: number) => Float32Array) | null, report: Report): AsyncIterable<RawItem>;
+  /**
+   * The source in natural order, cut where it can be read from without reading what comes before.
+   *
+   * @param size pictures in a part, where the source doesn't say itself
+   */
+  parts(size: number): Part[];
+}
+
+/** A piece of a source that can be read alone. */
+export interface Part {
+  /** What it reads: a shard, or the pictures of a folder. Their names tell one source from another. */
+  readonly names: readonly string[];
+  /** How many items it has, if that is known without reading it. */
+  readonly length: number | null;
+  /**
+   * Its items in natural order. What is wrong with one of them shows when it is read, so that it keeps its place.
+   *
+   * @throws if it cannot be read now, but perhaps another time
+   */
+  items(report: Report): AsyncIterable<RawItem>;
 }
 
 export type Report = (name: string, reason: string) => void;
+
+/** An item that cannot be read, in its place among the others. */
+export const unreadable = (key: string, error: unknown): RawItem => ({
+  key,
+  captions: [],
+  weight: 1,
+  split: null,
+  read: () => Promise.reject(error instanceof Error ? error : new Error(String(error))),
+});
 
 export const imageExtensions = ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.avif', '.tif', '.tiff', '.svg'];
 

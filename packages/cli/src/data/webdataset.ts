@@ -4,7 +4,7 @@ import { createTarDecoder } from 'modern-tar';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
-import { type RawItem, type Report, type Source, imageExtensions, parseDescription } from './item.js';
+import { type RawItem, type Source, imageExtensions, parseDescription, unreadable } from './item.js';
 import { shuffle } from './order.js';
 
 const isUrl = (shard: string): boolean => /^https?:\/\//.test(shard);
@@ -30,17 +30,24 @@ export function openShards(shards: readonly string[]): Source {
     async *pass(random, report) {
       for (const shard of random ? shuffle(shards, random) : shards) {
         try {
-          yield* readShard(shard, report);
+          yield* readShard(shard);
         } catch (error) {
           // The rest of a damaged shard is lost, the other shards are not.
           report(basename(shard), error instanceof Error ? error.message : String(error));
         }
       }
     },
+    parts: () =>
+      shards.map((shard) => ({
+        names: [basename(shard)],
+        length: null,
+        // A file that is damaged stays so, a server may answer the next time.
+        items: (report) => (isUrl(shard) ? readShard(shard) : openShards([shard]).pass(null, report)),
+      })),
   };
 }
 
-async function* readShard(shard: string, report: Report): AsyncGenerator<RawItem> {
+async function* readShard(shard: string): AsyncGenerator<RawItem> {
   let key = '';
   let members = new Map<string, Uint8Array>();
   const finish = (): RawItem | null => {
@@ -56,8 +63,7 @@ async function* readShard(shard: string, report: Report): AsyncGenerator<RawItem
         : { captions: [], weight: 1, split: null };
       return { key: name, ...description, read: () => Promise.resolve(own.get(picture)!) };
     } catch (error) {
-      report(name, error instanceof Error ? error.message : String(error));
-      return null;
+      return unreadable(name, error);
     }
   };
   for await (const { header, body } of await openTar(shard)) {

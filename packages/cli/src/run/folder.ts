@@ -2,8 +2,8 @@
 import { PaellaError } from '@paella/tensor';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { reason, writeResult } from '../files.js';
+import { differences, listOf } from './differences.js';
 import { takeLock } from './lock.js';
 
 /** `run.json` */
@@ -133,27 +133,9 @@ function checkResume(
   checkKind(path, before, kind);
   const changed = differences(before.config, config).filter(({ key }) => !isFree(key));
   if (changed.length === 0) return;
-  const list = changed.map(({ key, was, is }) => `${key} was ${show(was)}, is ${show(is)}`).join('; ');
-  throw new PaellaError('argument', `${path} was begun with another configuration: ${list}`, {
+  throw new PaellaError('argument', `${path} was begun with another configuration: ${listOf(changed)}`, {
     fix: `Only ${mayChange.join(', ')} may change; begin another run for the rest.`,
   });
 }
 
 const isFree = (key: string): boolean => mayChange.some((name) => key === `training.${name}`);
-
-const show = (value: unknown): string => (value === undefined ? 'absent' : JSON.stringify(value));
-
-interface Difference {
-  /** With dots. */
-  key: string;
-  was: unknown;
-  is: unknown;
-}
-
-function differences(was: unknown, is: unknown, key = ''): Difference[] {
-  const isObject = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isObject(was) || !isObject(is)) return isDeepStrictEqual(was, is) ? [] : [{ key, was, is }];
-  const names = new Set([...Object.keys(was), ...Object.keys(is)]);
-  return [...names].flatMap((name) => differences(was[name], is[name], key ? `${key}.${name}` : name));
-}

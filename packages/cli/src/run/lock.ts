@@ -1,9 +1,9 @@
 /** One process a folder: a file says which, and one whose process is gone is taken over. */
 import { PaellaError } from '@paella/tensor';
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { writeResult } from '../files.js';
+import { createResult } from '../files.js';
 
 interface Owner {
   pid: number;
@@ -16,15 +16,18 @@ interface Owner {
  * Takes a lock file.
  *
  * @param what for errors: `process 17 is training in runs/a`
+ * @param options.overHosts take it from processes of other machines, of which nothing tells whether they are alive: for
+ *   work that does no harm when two do it
  * @returns gives it back; does nothing if it is no longer this process's
  * @throws PaellaError `unsupported` while a live process holds it, this one included, or one of another machine
  */
-export function takeLock(path: string, what: string): () => void {
+export function takeLock(path: string, what: string, { overHosts = false } = {}): () => void {
   const own = `${JSON.stringify({ pid: process.pid, host: hostname(), started: startOf(process.pid) })}\n`;
-  for (let tries = 0; !create(path, own); tries++) {
+  for (let tries = 0; !createResult(path, own); tries++) {
     const held = read(path);
     const owner = held && parse(held);
-    if (owner && (owner.host !== hostname() || isAlive(owner))) throw heldBy(owner, path, what);
+    const isHeld = owner && (owner.host === hostname() ? isAlive(owner) : !overHosts);
+    if (isHeld) throw heldBy(owner, path, what);
     if (tries === 10) throw new PaellaError('unsupported', `${path} cannot be taken`, { fix: 'Delete it.' });
     if (held !== null) remove(path, held);
   }
@@ -36,33 +39,6 @@ function heldBy({ pid, host }: Owner, path: string, what: string): PaellaError {
   return new PaellaError('unsupported', `process ${pid}${isHere ? '' : ` of ${host}`} is ${what}`, {
     fix: isHere ? 'Wait until it ends, or stop it.' : `Wait until it ends; if it is gone, delete ${path}.`,
   });
-}
-
-/** Creates the file with its content at once, so that nobody reads half of it; false if it is there. */
-function create(path: string, content: string): boolean {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  writeResult(temporary, content);
-  try {
-    linkSync(temporary, path);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return false;
-    return createWithoutLinks(path, content);
-  } finally {
-    rmSync(temporary, { force: true });
-  }
-}
-
-/** For file systems that have no hard links. */
-function createWithoutLinks(path: string, content: string): boolean {
-  try {
-    writeFileSync(path, content, { flag: 'wx' });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
 }
 
 function read(path: string): string | null {
@@ -90,7 +66,7 @@ function remove(path: string, content: string): void {
   } catch {
     return; // another process was faster
   }
-  if (read(aside) !== content) create(path, read(aside) ?? '');
+  if (read(aside) !== content) createResult(path, read(aside) ?? '');
   rmSync(aside, { force: true });
 }
 
