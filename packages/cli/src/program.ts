@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
+import { addCommand } from './add-command.js';
 import type { ConvertOptions } from './commands/convert.js';
 import type { EmojiDatasetOptions } from './commands/dataset.js';
 import type { DoctorOptions } from './commands/doctor.js';
-import type { GenerateOptions } from './commands/generate.js';
 import type { InspectOptions } from './commands/inspect.js';
 import type { DecodeOptions, EncodeOptions } from './commands/tokens.js';
 import type { TrainOptions } from './commands/train.js';
@@ -10,6 +10,7 @@ import { withContext } from './context.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
 import { exitCodes, reportError, writeError } from './output.js';
+import { addPictureCommands } from './picture-commands.js';
 
 /** `paella inspect x | head` closes the pipe early, which is no failure. */
 function onPipeError(error: NodeJS.ErrnoException): void {
@@ -68,38 +69,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       }),
     );
 
-  addCommand(program, 'generate', 'Draw pictures for a prompt', [
-    'generate "a red apple" --out apple.png',
-    'generate "a blue whale" --count 4 --grid --out whales.png --seed 7',
-    'generate "a tree" --negative "autumn" --cfg 6 --temperature 0.7,0.3 --out tree.png',
-    'generate "a sailing boat" --animate boat.gif --out boat.png --json',
-  ])
-    .argument('<prompt>', 'what to draw, in quotes')
-    .option('--out <file>', 'PNG or JPEG; several become a-1.png, a-2.png, … (default: prompt and seed)')
-    .option('--count <n>', 'pictures, drawn in one batch', parse.wholeNumber(1), 1)
-    .option('--steps <n>', "denoising steps (default: the model's)", parse.wholeNumber(1))
-    .option(
-      '--cfg <scale>',
-      "guidance: a number, first,last, or 'off' (default: the model's)",
-      parse.guidance,
-    )
-    .option('--temperature <t>', "a number, or first,last (default: the model's)", parse.range)
-    .option(
-      '--renoise <n>',
-      "steps that are followed by new noise (default: the model's)",
-      parse.wholeNumber(0),
-    )
-    .option('--size <WxH>', "pixels (default: the model's)", parse.size)
-    .option('--negative <text>', 'what the pictures should not show')
-    .option('--model <model>', "'default', a model folder, or its URL", 'default')
-    .option('--grid', 'write all pictures as one contact sheet')
-    .option('--animate <file.gif>', 'also write the steps as a GIF')
-    .action((prompt: string, options: GenerateOptions) =>
-      withContext(options, async (context) => {
-        const { generate } = await import('./commands/generate.js');
-        await generate(context, prompt, options);
-      }),
-    );
+  addPictureCommands(program);
 
   addCommand(program, 'inspect', 'Tell what a checkpoint is', [
     'inspect paella_v3.pt',
@@ -232,13 +202,6 @@ function createProgram(version: string, state: { exitCode: number }): Command {
 /** The commands that do something: those without commands of their own. */
 const leaves = (command: Command): Command[] =>
   command.commands.flatMap((one) => (one.commands.length > 0 ? leaves(one) : [one]));
-
-function addCommand(program: Command, name: string, summary: string, examples: string[]): Command {
-  return program
-    .command(name)
-    .description(summary)
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ paella ${line}`).join('\n')}`);
-}
 
 function addTrainCommand(program: Command, kind: string, summary: string, examples: string[]): Command {
   return addCommand(program, kind, summary, examples)

@@ -1,0 +1,121 @@
+/** What the commands that draw pictures have in common: from loading the model to writing the files. */
+import {
+  type GenerateOptions,
+  type Generation,
+  Pipeline,
+  type Range,
+  type RgbaImage,
+  contactSheet,
+} from 'paella';
+import type { Context, ModelOptions } from './context.js';
+import { checkResultPath, imageExtensions, numberedPaths, writeResult } from './files.js';
+
+export interface PictureOptions extends ModelOptions {
+  out?: string;
+  count: number;
+  steps?: number;
+  cfg?: Range | null;
+  temperature?: Range;
+  renoise?: number;
+  negative?: string;
+  grid?: boolean;
+  animate?: string;
+}
+
+/** Options of the library that the command line's became, the same for every application. */
+export type Drawing = Pick<
+  GenerateOptions,
+  'seed' | 'count' | 'steps' | 'renoiseSteps' | 'cfg' | 'temperature' | 'negative' | 'signal' | 'onStep'
+>;
+
+/**
+ * Loads the model, draws, and writes pictures and result. Nothing is written before all of it is there.
+ *
+ * @param title of the pictures, which names their file together with the seed unless `--out` does
+ * @param draw draws with the options it is given and its own
+ * @param setting.framesAre what `--animate` shows: the steps to the pictures, or one picture after the other
+ */
+export async function drawPictures(
+  context: Context,
+  options: PictureOptions,
+  title: string,
+  draw: (pipeline: Pipeline, drawing: Drawing) => Promise<Generation>,
+  { framesAre = 'steps' }: { framesAre?: 'steps' | 'pictures' } = {},
+): Promise<void> {
+  const { out, signal } = context;
+  const { seed, count, cfg, temperature, negative, grid, animate } = options;
+  if (options.out) checkResultPath(options.out, imageExtensions);
+  if (animate) checkResultPath(animate, ['.gif']);
+
+  const device = await context.openDevice();
+  const pipeline = await Pipeline.load(options.model, {
+    device,
+    dtype: options.dtype,
+    onProgress({ part, done, total }) {
+      context.checkInterrupt();
+      out.progress(`loading ${part}`, done, total);
+    },
+  });
+  let steps = options.steps ?? 1; // the model's are known after the first
+  const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
+  const frames: RgbaImage[] = [];
+  out.progress('drawing', 0, steps);
+  // These libraries load while the device works.
+  const imageFile = import('./image-file.js');
+  const started = performance.now();
+  const generation = await draw(pipeline, {
+    seed,
+    count,
+    steps: options.steps,
+    renoiseSteps: options.renoise,
+    cfg,
+    temperature,
+    negative,
+    signal,
+    async onStep(info) {
+      steps = info.steps;
+      // The last step's picture is the result.
+      if (animate && framesAre === 'steps' && info.step < steps - 1) {
+        frames.push(arrange(await info.preview()));
+      }
+      out.progress('step', info.step + 1, steps);
+    },
+  });
+  context.checkInterrupt();
+  const generationSeconds = (performance.now() - started) / 1000;
+
+  const { images } = generation;
+  const { encodeAnimation, encodeImage } = await imageFile;
+  const results = grid ? [arrange(images)] : images;
+  const paths = numberedPaths(options.out ?? defaultName(title, generation.seed), results.length);
+  paths.forEach((path, i) => writeResult(path, encodeImage(path, results[i])));
+  if (animate) {
+    writeResult(animate, encodeAnimation(framesAre === 'steps' ? [...frames, arrange(images)] : images));
+    paths.push(animate);
+  }
+  const { width, height } = images[0];
+  const { dispatches, pipelines } = device.stats();
+  // Node counts from the start of the process, so loading is in it.
+  const seconds = performance.now() / 1000;
+  out.note(`${width}×${height}, ${steps} steps, seed ${generation.seed}, ${seconds.toFixed(1)} s`);
+  const result = {
+    images: paths,
+    seed: generation.seed,
+    width,
+    height,
+    steps,
+    adapter: device.info.name,
+    seconds,
+    generationSeconds,
+    dispatches,
+    pipelines,
+    peakBytes: device.memory().peakBytes,
+  };
+  out.result(result, paths);
+}
+
+/** The prompt and the seed, so that pictures of other seeds stay: `a-red-apple-7.png`. */
+function defaultName(title: string, seed: number): string {
+  const words = title.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ['picture'];
+  return `${words.join('-').slice(0, 60)}-${seed}.png`;
+}
