@@ -1,4 +1,5 @@
 import { type StateDict, type Tensor, nn, ops, scope } from '@paella/tensor';
+import type { Span } from './prompt-weights.js';
 
 /** A ByT5 encoder's configuration, with the field names of its `config.json`. */
 export interface ByT5Config {
@@ -174,6 +175,11 @@ export class ByT5Encoder extends nn.Module {
     });
   }
 
+  /** Which part of the text each token of {@link encode} comes from. */
+  spans(text: string): Span[] {
+    return byt5Tokens(text).map(({ start, end }) => ({ start, end }));
+  }
+
   /**
    * Several prompts at once, the shorter ones padded and the padding masked: Paella's `byt5` input with its lengths.
    *
@@ -249,19 +255,29 @@ const EXTRA_IDS = 125;
  * @param maxLength ids kept at most, the last one being end-of-sequence
  */
 export function byt5Tokenize(text: string, maxLength = 768): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(byt5Tokens(text, maxLength), ({ id }) => id);
+}
+
+/** The ids and which part of the text each comes from: all bytes of a character from it, end-of-sequence from none. */
+function byt5Tokens(text: string, maxLength = 768): (Span & { id: number })[] {
   const utf8 = new TextEncoder();
-  const ids: number[] = [];
-  const addBytes = (part: string) => {
-    for (const byte of utf8.encode(part)) ids.push(byte + 3);
+  const tokens: (Span & { id: number })[] = [];
+  const addBytes = (start: number, end: number) => {
+    for (const character of text.slice(start, end)) {
+      const span = { start, end: start + character.length };
+      for (const byte of utf8.encode(character)) tokens.push({ id: byte + 3, ...span });
+      start = span.end;
+    }
   };
   let end = 0;
   for (const match of text.matchAll(SPECIAL)) {
     const [whole, fixed, extra] = match;
     if (Number(extra ?? 0) >= EXTRA_IDS) continue;
-    addBytes(text.slice(end, match.index));
-    ids.push(fixed ? FIXED[fixed] : FIRST_EXTRA_ID + Number(extra));
+    addBytes(end, match.index);
+    const id = fixed ? FIXED[fixed] : FIRST_EXTRA_ID + Number(extra);
     end = match.index + whole.length;
+    tokens.push({ id, start: match.index, end });
   }
-  addBytes(text.slice(end));
-  return Uint32Array.from([...ids.slice(0, maxLength - 1), 1]);
+  addBytes(end, text.length);
+  return [...tokens.slice(0, maxLength - 1), { id: 1, start: text.length, end: text.length }];
 }

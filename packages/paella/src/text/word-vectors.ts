@@ -1,4 +1,5 @@
 import { type Device, PaellaError, type StateDict, type Tensor } from '@paella/tensor';
+import type { Span } from './prompt-weights.js';
 
 /**
  * A frozen table of word vectors, one a word of the prompt: the text encoder of the small embedded model,
@@ -73,10 +74,7 @@ export class WordVectorEncoder {
 
   /** Several prompts at once, the shorter ones padded with zeros: Paella's `byt5` input with its lengths. */
   encodeBatch(texts: readonly string[]): { byt5: Tensor; byt5Lengths: number[] } {
-    const prompts = texts.map((text) => [
-      ...(text.toLowerCase().match(/[a-z0-9]+/g) ?? []).slice(0, this.maxWords),
-      '</s>',
-    ]);
+    const prompts = texts.map((text) => [...this.#words(text).map(([word]) => word), '</s>']);
     const byt5Lengths = prompts.map(({ length }) => length);
     const longest = Math.max(...byt5Lengths);
     const values = new Float32Array(texts.length * longest * this.dim);
@@ -84,6 +82,16 @@ export class WordVectorEncoder {
       words.forEach((word, i) => values.set(this.vectorOf(word), (n * longest + i) * this.dim));
     }
     return { byt5: this.device.tensor(values, [texts.length, longest, this.dim]), byt5Lengths };
+  }
+
+  /** Which part of the text each token of {@link encode} comes from; `</s>` from none. */
+  spans(text: string): Span[] {
+    const words = this.#words(text).map(({ 0: word, index }) => ({ start: index, end: index + word.length }));
+    return [...words, { start: text.length, end: text.length }];
+  }
+
+  #words(text: string): RegExpExecArray[] {
+    return [...text.toLowerCase().matchAll(/[a-z0-9]+/g)].slice(0, this.maxWords);
   }
 
   /** A word's unit vector: the table's, or for a word it does not have a fixed pseudo-random one. */
