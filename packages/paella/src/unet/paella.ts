@@ -1,4 +1,5 @@
-import { PaellaError, Tensor, nn, ops, scope } from '@paella/tensor';
+import { PaellaError, type Tensor, nn, ops, scope } from '@paella/tensor';
+import { NoiseLevelEmbedding } from '../noise-level.js';
 import { AttnBlock, ResBlock, TimestepBlock, norm } from './blocks.js';
 import { Condition, type ConditionInputs } from './condition.js';
 import type { PaellaConfig } from './config.js';
@@ -32,7 +33,7 @@ export class Paella extends nn.Module {
   readonly out_mapper: nn.Positions<{ 1: nn.Conv2d }>;
   /** In training mode; give it an rng then. */
   readonly dropout: nn.Dropout;
-  #frequencies: Tensor | null = null;
+  readonly #noiseLevel: NoiseLevelEmbedding;
 
   /**
    * @param context.rng initialises the weights as upstream does; without it, load a state dict
@@ -42,6 +43,7 @@ export class Paella extends nn.Module {
     super(context);
     checkConfig(config);
     this.config = config;
+    this.#noiseLevel = new NoiseLevelEmbedding(context.device, config.c_r);
     const { c_in, c_out, c_cond, c_hidden, patch_size, clip_embd, clip_seq_len, num_labels } = config;
     const patch = patch_size ** 2;
     this.byt5_mapper = new nn.Linear(config.byt5_embd, c_cond, context);
@@ -245,28 +247,12 @@ export class Paella extends nn.Module {
    * @returns `[B,c_r]`: sines, then cosines, then a zero if c_r is odd
    */
   genREmbedding(r: ArrayLike<number> | Tensor): Tensor {
-    const { c_r } = this.config;
-    return scope(() => {
-      const levels = r instanceof Tensor ? r : this.device.tensor(Float32Array.from(r));
-      return ops.timestepEmbedding(levels, this.#frequencyTable(), { width: c_r, scale: 10000 });
-    });
-  }
-
-  /** Made on the host, once, in single precision as upstream: errors in them would grow 10,000-fold. */
-  #frequencyTable(): Tensor {
-    if (!this.#frequencies) {
-      const half = Math.floor(this.config.c_r / 2);
-      const step = Math.fround(Math.log(10000) / (half - 1));
-      const values = Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(i * -step)));
-      this.#frequencies = this.device.tensor(values).keep();
-    }
-    return this.#frequencies;
+    return this.#noiseLevel.forward(r);
   }
 
   override dispose(): void {
     super.dispose();
-    this.#frequencies?.dispose();
-    this.#frequencies = null;
+    this.#noiseLevel.dispose();
   }
 
   /** Token vectors, folded into patches, mapped to the first level's channels and normalised. */
