@@ -49,6 +49,7 @@ export type { LoadProgress } from './residents.js';
 export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';
+export { openByT5Folder, type ByT5Folder } from './text/byt5-folder.js';
 export { denoisingStep, optimizerStep, type DenoisingStep, type TrainOptions } from './train.js';
 export { WordVectorEncoder, outOfVocabularyVector } from './text/word-vectors.js';
 export { Condition, type ConditionInputs } from './unet/condition.js';

@@ -1,22 +1,12 @@
 /** Text encoders of training runs: frozen ones, and one that is trained along. */
-import {
-  type Device,
-  PaellaError,
-  type Rng,
-  type Tensor,
-  loadStateDict,
-  nn,
-  noGrad,
-  saveSafetensors,
-} from '@paella/tensor';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { type Device, PaellaError, type Rng, type Tensor, nn, noGrad, saveSafetensors } from '@paella/tensor';
 import { join } from 'node:path';
 import {
   ByT5Encoder,
-  byt5Config,
   type ConditionInputs,
   type ModelCard,
   WordVectorEncoder,
+  openByT5Folder,
   openModelFolder,
 } from 'paella';
 import { writeResult } from '../files.js';
@@ -67,20 +57,11 @@ async function openWordVectors(model: string, device: Device): Promise<TrainedTe
 }
 
 async function openByT5(path: string, maxLength: number, device: Device): Promise<TrainedText> {
-  const file = join(path, 'config.json');
-  if (!existsSync(file)) {
-    throw new PaellaError('not-found', `${path} is no ByT5 folder: it has no config.json`, {
-      fix: 'Name a folder as Hugging Face has it, with config.json and model.safetensors or pytorch_model.bin.',
-    });
-  }
-  const known = byt5Config.strip().safeParse(JSON.parse(readFileSync(file, 'utf8')));
-  if (!known.success) throw new PaellaError('format', `${file} describes no ByT5: ${known.error.message}`);
-  const config = known.data;
-  const names = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin'];
-  const weights = names.find((name) => readdirSync(path).includes(name));
-  if (!weights) throw new PaellaError('not-found', `${path} holds no weights: ${names.join(', ')}`);
-  const encoder = new ByT5Encoder(config, { device });
-  await encoder.loadStateDict(await loadStateDict(join(path, weights)));
+  const folder = await openByT5Folder(path);
+  const encoder = new ByT5Encoder(folder.config, { device });
+  const state = await folder.state();
+  await encoder.loadStateDict(state);
+  await state.close?.();
   encoder.requiresGrad_(false);
   return byt5Text(encoder, maxLength, false);
 }

@@ -200,14 +200,21 @@ export class ByT5Encoder extends nn.Module {
     });
   }
 
-  /** Loads an encoder out of its own checkpoint or a whole T5's, whose decoder is left aside. */
+  /** Loads an encoder out of its own checkpoint or a whole T5's, of whose decoder nothing is read. */
   override loadStateDict(
     state: StateDict,
     options?: Parameters<nn.Module['loadStateDict']>[1],
   ): Promise<{ missing: string[]; unexpected: string[] }> {
-    // The embedding may be stored a second time under the encoder's name.
+    const keys = state.keys();
+    // The embedding is stored under its own name, under the encoder's, or under both.
+    const other = keys.includes('shared.weight') ? '' : 'encoder.embed_tokens.weight';
+    const stored = (key: string): string => (key === 'shared.weight' && other ? other : key);
     const isOurs = (key: string): boolean => !/^(decoder\.|lm_head\.|encoder\.embed_tokens\.)/.test(key);
-    return super.loadStateDict({ ...state, keys: () => state.keys().filter(isOurs) }, options);
+    const ours = keys.map((key) => (key === other ? 'shared.weight' : key)).filter(isOurs);
+    return super.loadStateDict(
+      { keys: () => ours, info: (key) => state.info(stored(key)), get: (key) => state.get(stored(key)) },
+      options,
+    );
   }
 
   /** `[1,heads,L,L]` from the distance between query and key. */

@@ -1,0 +1,86 @@
+import { PaellaError, type StateDict } from '@paella/tensor';
+import * as z from 'zod';
+import { openFolder } from '../folder.js';
+import { byt5Config } from '../model-folder.js';
+import type { ByT5Config } from './byt5.js';
+
+/** A ByT5 as Hugging Face publishes it, before anything of it is loaded. */
+export interface ByT5Folder {
+  config: ByT5Config;
+  /** Opens the checkpoint, which may hold a decoder too; whoever asks closes it. Only headers are read. */
+  state(): Promise<StateDict>;
+}
+
+/** What `save_pretrained` and the older `torch.save` write, the safer first. */
+const WEIGHTS = [
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+];
+
+/** `config.json`, with T5Config's defaults for what older files leave out (google/byt5-xl has no maximum distance). */
+const huggingFaceConfig = z.object({
+  ...byt5Config.shape,
+  relative_attention_num_buckets: byt5Config.shape.relative_attention_num_buckets.default(32),
+  relative_attention_max_distance: byt5Config.shape.relative_attention_max_distance.default(128),
+  layer_norm_epsilon: byt5Config.shape.layer_norm_epsilon.default(1e-6),
+  feed_forward_proj: z.string().default('relu'),
+});
+
+/** Ids of ByT5's tokenizer: 256 bytes, three specials, 125 sentinels. T5 and mT5 have words, and many more. */
+const BYTE_IDS = 384;
+
+/**
+ * Opens a folder in Hugging Face's layout: `config.json`, and weights as `model.safetensors` or `pytorch_model.bin`,
+ * whole or sharded with an index. Of an encoder and decoder together only the encoder is ever read. On the web, where
+ * nothing lists a folder, the names are tried in that order.
+ *
+ * @param where a path (in Node) or a URL
+ * @throws PaellaError `not-found` if there is no `config.json`, `format` if it does not describe a ByT5 of version 1.1
+ *   (gated GELU); from `state()`, `not-found` if there are no weights
+ */
+export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
+  const folder = openFolder(where);
+  const text = await folder.text('config.json').catch((cause: unknown) => {
+    if (!(cause instanceof PaellaError) || cause.code !== 'not-found') throw cause;
+    throw new PaellaError('not-found', `${folder.name} is no ByT5 folder: it has no config.json`, {
+      fix: 'Name a folder as Hugging Face has it, with config.json and model.safetensors or pytorch_model.bin',
+      cause,
+    });
+  });
+  return {
+    config: parseConfig(String(folder.locate('config.json')), text),
+    async state() {
+      const file = await folder.find(WEIGHTS);
+      if (file) return folder.checkpoint(file);
+      throw new PaellaError('not-found', `${folder.name} holds no weights: none of ${WEIGHTS.join(', ')}`, {
+        fix: 'Download one of them, with all of its shards, into the folder',
+      });
+    },
+  };
+}
+
+function parseConfig(name: string, text: string): ByT5Config {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new PaellaError('format', `${name} is not JSON`, { cause });
+  }
+  const parsed = huggingFaceConfig.safeParse(json);
+  if (!parsed.success) {
+    throw new PaellaError('format', `${name} describes no ByT5: ${z.prettifyError(parsed.error)}`);
+  }
+  const { feed_forward_proj, ...config } = parsed.data;
+  const refuse = (message: string): never => {
+    throw new PaellaError('format', `${name} describes no ByT5: ${message}`, {
+      fix: 'Use a folder of google/byt5-small, -base, -large, -xl or -xxl',
+    });
+  };
+  if (feed_forward_proj !== 'gated-gelu') {
+    refuse(`feed_forward_proj must be "gated-gelu", got "${feed_forward_proj}"`);
+  }
+  if (config.vocab_size !== BYTE_IDS) refuse(`vocab_size must be ${BYTE_IDS}, got ${config.vocab_size}`);
+  return config;
+}
