@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
+import type { TensorData } from '../src/dtype.js';
 import { replaceTokens } from '../src/ops/noise.js';
 import { Rng } from '../src/random/rng.js';
 import { expectError, testDevice } from './helpers.js';
@@ -44,6 +45,22 @@ describe('replaceTokens', () => {
       expect(out.tokens.shape).toEqual(shape);
       expect(await out.mask.data()).toEqual(mask);
       expect(await out.tokens.data()).toEqual(mask.map((chosen, i) => 2 * i + chosen));
+    }
+  });
+
+  it('replaces the same of an entry in whatever batch it is', async () => {
+    const device = await testDevice();
+    for (const shape of [[5, 8], [5, 3, 3], [5]]) {
+      const { tokens, replacement } = operands(device, shape);
+      for (const each of [0.4, device.tensor([0.1, 0.3, 0.5, 0.7, 0.9])]) {
+        const part = (from: number, to: number): Promise<TensorData> => {
+          const t = typeof each === 'number' ? each : each.slice(0, from, to);
+          const [some, others] = [tokens.slice(0, from, to), replacement.slice(0, from, to)];
+          return replaceTokens(some, others, t, new Rng(3, 1).forEntries(10 + from)).mask.data();
+        };
+        const all = await part(0, 5);
+        expect([...(await part(0, 2)), ...(await part(2, 5))]).toEqual([...all]);
+      }
     }
   });
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
 import { Rng } from '../src/random/rng.js';
-import { scaleWord, streamWords, threefry2x32 } from '../src/random/threefry.js';
+import { foldIn, scaleWord, streamWords, threefry2x32 } from '../src/random/threefry.js';
 import { expectError, testDevice } from './helpers.js';
 
 const SHAPES = [[1], [2], [3], [5, 7], [3, 1, 11], [64, 4], [257, 3], [3, 1000, 7]];
@@ -170,5 +170,68 @@ describe('Rng', () => {
     expectError(() => rng.randint(device, -1, 4, [1]), 'argument', /randint/);
     expectError(() => rng.uniform(device, [1], { low: 2 }), 'argument', /uniform/);
     expect(rng.counter).toBe(0);
+  });
+});
+
+describe('forEntries', () => {
+  /** What draws entry `index` of a batch, alone. */
+  const alone = (rng: Rng, index: number) => {
+    const [high, low] = foldIn([Number(rng.seed >> 32n), Number(rng.seed & 0xffffffffn)], index);
+    return new Rng((BigInt(high) << 32n) + BigInt(low), rng.counter);
+  };
+
+  it('draws each entry as a generator of its own, whole vec4s or not', async () => {
+    const device = await testDevice();
+    const rng = new Rng(0x13198a2e03707344n, 5);
+    const draws = {
+      bits: (from: Rng, shape: number[]) => from.bits(device, shape),
+      uniform: (from: Rng, shape: number[]) => from.uniform(device, shape, { low: -1 }),
+      normal: (from: Rng, shape: number[]) => from.normal(device, shape),
+      randint: (from: Rng, shape: number[]) => from.randint(device, 3, 1000, shape),
+    };
+    for (const [name, draw] of Object.entries(draws)) {
+      for (const shape of [[5, 8, 8], [5, 3, 7], [5], [5, 2], [1, 6], [2, 65]]) {
+        for (const [first, step] of [
+          [0, 1],
+          [7, 1],
+          [3, 0],
+          [2, 4],
+          [2 ** 32 - 2, 1],
+        ]) {
+          const values = await draw(rng.forEntries(first, step), shape).data();
+          const size = values.length / shape[0];
+          for (let b = 0; b < shape[0]; b++) {
+            const index = (first + b * step) % 2 ** 32;
+            const expected = await draw(alone(rng, index), shape.slice(1)).data();
+            const message = `${name} [${shape.join()}] entry ${b} from ${first} by ${step}`;
+            expect(values.slice(b * size, (b + 1) * size), message).toEqual(expected);
+          }
+        }
+      }
+    }
+  });
+
+  it("folds indices into keys as JAX's fold_in", () => {
+    // jax.random.key_data(jax.random.fold_in(jax.random.key(0), 1))
+    expect(foldIn([0, 0], 1)).toEqual([928981903, 3453687069]);
+  });
+
+  it('counts draws by itself, and refuses those without entries', async () => {
+    const device = await testDevice();
+    const rng = new Rng(4, 2);
+    const entries = rng.forEntries();
+    const first = await entries.bits(device, [2, 4]).data();
+    expect([rng.counter, entries.counter]).toEqual([2, 3]);
+    expect(await entries.bits(device, [2, 4]).data()).not.toEqual(first);
+    expect(await rng.forEntries().bits(device, [2, 4]).data()).toEqual(first);
+    expectError(() => entries.permutation(4), 'argument', /entries/);
+    expectError(() => entries.uniformArray(4), 'argument', /entries/);
+    for (const [from, step] of [
+      [-1, 1],
+      [0, 0.5],
+      [2 ** 32, 1],
+    ]) {
+      expectError(() => rng.forEntries(from, step), 'argument', /forEntries/);
+    }
   });
 });

@@ -1,9 +1,10 @@
+import { hasEqualSubgroups } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
 import { linear } from '../src/ops/matmul.js';
 import { type SampleLinearOptions, multinomial, sampleLinear } from '../src/ops/sampling.js';
 import { Rng } from '../src/random/rng.js';
-import { streamWords } from '../src/random/threefry.js';
+import { foldIn, streamWords } from '../src/random/threefry.js';
 import { expectError, noise, testDevice, upload } from './helpers.js';
 
 interface Case {
@@ -180,6 +181,33 @@ describe('sampleLinear', () => {
     const count = Array.from(draws).filter((k) => k === 1).length;
     // 256 expected, standard deviation 16.
     expect(Math.abs(count - 256)).toBeLessThan(56);
+  });
+
+  it('draws the same for an entry in whatever batch it is, by every kernel', async () => {
+    const device = await testDevice();
+    // 21 rows an entry: tiles of 8 and 16 rows lie across entries.
+    for (const classes of [68, 67]) {
+      const [h, w] = [upload(device, noise([5, 3, 7, 16], 1)), upload(device, noise([16, classes], 2))];
+      const variants: SampleLinearOptions['force'][] = ['naive'];
+      if (classes === 68) variants.push('tile');
+      if (classes === 68 && hasEqualSubgroups(device.capabilities)) variants.push('subgroup');
+      const results: number[][] = [];
+      for (const force of variants) {
+        const part = async (from: number, to: number) => {
+          const rng = new Rng(7, 3).forEntries(4 + from);
+          return [...(await sampleLinear(h.slice(0, from, to), w, { rng, force, temperature: 0.8 }).data())];
+        };
+        const all = await part(0, 5);
+        expect([...(await part(0, 2)), ...(await part(2, 5))]).toEqual(all);
+        expect(await part(3, 4)).toEqual(all.slice(63, 84));
+        results.push(all);
+      }
+      for (const result of results) expect(result).toEqual(results[0]);
+      const [high, low] = foldIn([0, 7], 4);
+      const own = new Rng((BigInt(high) << 32n) + BigInt(low), 3);
+      const first = await sampleLinear(h.slice(0, 0, 1), w, { rng: own, temperature: 0.8 }).data();
+      expect([...first]).toEqual(results[0].slice(0, 21));
+    }
   });
 
   it('draws the same tokens run after run, and others with another seed', async () => {

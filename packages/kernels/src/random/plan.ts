@@ -3,17 +3,34 @@ import linear from '../shared/linear.wgsl';
 import sincos from '../shared/sincos.wgsl';
 import drawSource from './draw.wgsl';
 import dropoutSource from './dropout.wgsl';
+import entries from './entries.wgsl';
 import replaceSource from './replace_tokens.wgsl';
 import threefry from './threefry.wgsl';
 
-const draw = defineKernel('draw', linear, sincos, threefry, drawSource);
+const draw = defineKernel('draw', linear, sincos, threefry, entries, drawSource);
 const dropout = defineKernel('dropout', linear, threefry, dropoutSource);
-const replace = defineKernel('replace_tokens', linear, threefry, replaceSource);
+const replace = defineKernel('replace_tokens', linear, threefry, entries, replaceSource);
 
 /** Which stream of random words a launch reads: the generator's 64-bit key, and the number of the draw. */
 export interface RandomStream {
   key: readonly [number, number];
   stream: number;
+}
+
+/** {@link RandomStream}, perhaps by entries, for kernels that have `entries.wgsl`. */
+export interface EntryStream extends RandomStream {
+  /**
+   * The slices along the first dimension draw by keys of their own: slice e by the key folded with `first + e·step`
+   * (modulo 2^32).
+   */
+  entries?: { first: number; step: number; count: number };
+}
+
+/** The parameters and constants that `entries.wgsl` wants, for a draw of `size` elements (or rows). */
+export function entryParams({ key, stream, entries }: EntryStream, size: number) {
+  const { first, step, count } = entries ?? { first: 0, step: 0, count: 1 };
+  const entry_size = Math.max(1, size / Math.max(1, count));
+  return { params: { key, stream, first, step }, entry_size, ENTRIES: entries !== undefined };
 }
 
 /** What to draw: f32 in `[low, high)`, f32 of a normal distribution, u32 in `[low, low + count)`, or raw u32. */
@@ -29,14 +46,15 @@ const KINDS = { bits: 0, uniform: 1, normal: 2, integers: 3 } as const;
 const WG = 64;
 
 /** Operands: out. */
-export function planDraw(what: Distribution, size: number, from: RandomStream, caps: Capabilities): Launch {
+export function planDraw(what: Distribution, size: number, from: EntryStream, caps: Capabilities): Launch {
   const vec4s = Math.ceil(size / 4);
-  const params = { vec4s, ...from, a: 0, b: 0, low: 0, count: 0 };
+  const { params: own, entry_size, ENTRIES } = entryParams(from, size);
+  const params = { vec4s, ...own, entry_size, a: 0, b: 0, low: 0, count: 0 };
   if (what.kind === 'uniform') Object.assign(params, { a: what.low, b: what.high });
   if (what.kind === 'normal') Object.assign(params, { a: what.mean, b: what.std });
   if (what.kind === 'integers') Object.assign(params, { low: what.low, count: what.count });
   return launch(draw, {
-    constants: { WG, KIND: KINDS[what.kind] },
+    constants: { WG, KIND: KINDS[what.kind], ENTRIES, RAGGED: ENTRIES && entry_size % 4 !== 0 },
     params,
     workgroups: linearGrid(vec4s, WG, caps),
     cost: { flops: 0, bytes: 4 * size },
@@ -47,16 +65,18 @@ export function planDraw(what: Distribution, size: number, from: RandomStream, c
 export function planReplaceTokens(
   shape: { samples: number; sampleSize: number },
   t: number | null,
-  from: RandomStream,
+  from: EntryStream,
   caps: Capabilities,
 ): Launch {
   const size = shape.samples * shape.sampleSize;
   const vec4s = Math.ceil(size / 4);
+  const { params, entry_size, ENTRIES } = entryParams(from, size);
   return launch(replace, {
-    constants: { WG, PER_SAMPLE: t === null },
+    constants: { WG, PER_SAMPLE: t === null, ENTRIES, RAGGED: ENTRIES && entry_size % 4 !== 0 },
     params: {
       vec4s,
-      ...from,
+      ...params,
+      entry_size,
       sample_size: Math.max(1, shape.sampleSize),
       last_sample: Math.max(0, shape.samples - 1),
       t: t ?? 0,

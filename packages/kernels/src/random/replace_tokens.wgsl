@@ -2,11 +2,14 @@
 // the token is kept and mask is 0. So t = 0 replaces nothing and t = 1 everything.
 //
 // Layout   tokens, replacement, out and mask are [samples, …], u32, read as vec4s; buffers are padded to whole
-//          vec4s. t is [samples] if PER_SAMPLE, otherwise a parameter. Element i draws word i of the stream.
+//          vec4s. t is [samples] if PER_SAMPLE, otherwise a parameter. Element i (of its entry, see entries.wgsl) draws
+//          word i of the stream.
 // Cost     16 bytes an element.
 
 override WG: u32 = 64;
 override PER_SAMPLE: bool = false;
+// Entries that are no whole vec4s.
+override RAGGED: bool = false;
 
 struct Params {
   vec4s: u32,
@@ -16,6 +19,10 @@ struct Params {
   sample_size: u32,
   last_sample: u32,
   t: f32,
+  // Which entries there are, and the elements of one.
+  first: u32,
+  step: u32,
+  entry_size: u32,
 }
 
 @group(0) @binding(0) var<storage, read> tokens: array<vec4u>;
@@ -30,6 +37,21 @@ fn threshold(element: u32) -> f32 {
   return params.t;
 }
 
+fn bits_at(quad: u32) -> vec4u {
+  if !RAGGED {
+    let quads = (params.entry_size + 3u) / 4u;
+    let entry = select(0u, quad / quads, ENTRIES);
+    return random4(entry_key(entry), params.stream, quad - entry * quads);
+  }
+  var bits = vec4u();
+  for (var lane = 0u; lane < 4u; lane++) {
+    let element = 4u * quad + lane;
+    let i = element % params.entry_size;
+    bits[lane] = random4(entry_key(element / params.entry_size), params.stream, i / 4u)[i % 4u];
+  }
+  return bits;
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -40,7 +62,7 @@ fn main(
   if quad >= params.vec4s { return; }
   let i = 4u * quad;
   let limit = vec4f(threshold(i), threshold(i + 1u), threshold(i + 2u), threshold(i + 3u));
-  let chosen = unit_uniform(random4(params.key, params.stream, quad)) + 0x1p-24 <= limit;
+  let chosen = unit_uniform(bits_at(quad)) + 0x1p-24 <= limit;
   out[quad] = select(tokens[quad], replacement[quad], chosen);
   mask[quad] = select(vec4u(0u), vec4u(1u), chosen);
 }

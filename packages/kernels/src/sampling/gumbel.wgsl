@@ -1,6 +1,6 @@
 // Scores of classes, with or without Gumbel noise: argmax(logit·scale + g), g = -ln(exponential), is a draw from
-// softmax(logits·scale). The noise of (row, class) is made from word row·classes + class of the stream, so no
-// tiling changes the result; rows·classes must stay below 2^32.
+// softmax(logits·scale). The noise of (row, class) is made from word row·classes + class of the stream (of the row's
+// entry, see random/entries.wgsl), so no tiling changes the result; rows·classes must stay below 2^32.
 
 override NOISE: bool = true;
 

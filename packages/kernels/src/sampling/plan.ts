@@ -1,5 +1,6 @@
 import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
-import type { RandomStream } from '../random/plan.js';
+import entries from '../random/entries.wgsl';
+import { type EntryStream, entryParams } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
 import blockNN from '../shared/block_nn.wgsl';
@@ -20,7 +21,7 @@ import tileSource from './sample_linear.wgsl';
 import logitsSource from './sample_logits.wgsl';
 
 function defineFused(name: string, weight: string) {
-  const shared = [linear, threefry, best, gumbel, consider, weight, rank4, blockNN];
+  const shared = [linear, threefry, entries, best, gumbel, consider, weight, rank4, blockNN];
   return {
     tile: defineKernel(name, ...shared, tile8, tileSource),
     subgroup: defineKernel(`${name}_subgroup`, subgroups, ...shared, subgroupTile, tile16, subgroupSource),
@@ -31,7 +32,7 @@ const fused = {
   f32: defineFused('sample_linear', weightF32),
   f16: defineFused('sample_linear_f16', weightF16),
 };
-const stored = defineKernel('sample_logits', linear, threefry, best, gumbel, logitsSource);
+const stored = defineKernel('sample_logits', linear, threefry, entries, best, gumbel, logitsSource);
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
 
 /** The two passes of a draw and, between them, one (score, class) a row and chunk: `[chunks, rows, 2]` words. */
@@ -44,7 +45,7 @@ export interface SamplingPlan {
 }
 
 /** The noise of a draw from softmax(logits·scale); null picks the largest logit. */
-export type SamplingNoise = (RandomStream & { scale: number }) | null;
+export type SamplingNoise = (EntryStream & { scale: number }) | null;
 
 /** Classes of a chunk: the partial results take 1/32 of the memory that the logits would. */
 const CHUNK = 64;
@@ -76,10 +77,11 @@ export function planSampleLinear(
   const variant = force ?? choose(caps, `sample_linear ${weight}`, [rows, channels, classes], candidates);
   const isTile = variant === 'tile';
   const invocations = isTile ? Math.ceil(rows / 8) * chunks : subgroupInvocations(rows, chunks, caps);
-  const constants = { WG, NOISE: noise !== null, HAS_BIAS: hasBias };
+  const { params, ENTRIES } = noiseParams(noise, rows);
+  const constants = { WG, NOISE: noise !== null, HAS_BIAS: hasBias, ENTRIES };
   const pass1 = launch(fused[weight][variant], {
     constants: isTile ? constants : { ...constants, SUBGROUP: caps.subgroupSize },
-    params: { rows, c4: channels / 4, classes4: classes / 4, chunks, ...noiseParams(noise) },
+    params: { rows, c4: channels / 4, classes4: classes / 4, chunks, ...params },
     workgroups: linearGrid(invocations, WG, caps),
     cost: { flops: 2 * rows * channels * classes, bytes: operands + 8 * rows * chunks },
   });
@@ -94,17 +96,20 @@ export function planSampleLogits(
 ): SamplingPlan {
   const { rows, classes } = shape;
   const chunks = Math.ceil(classes / CHUNK);
+  const { params, ENTRIES } = noiseParams(noise, rows);
   const pass1 = launch(stored, {
-    constants: { WG, NOISE: noise !== null },
-    params: { rows, classes, span: CHUNK, chunks, ...noiseParams(noise) },
+    constants: { WG, NOISE: noise !== null, ENTRIES },
+    params: { rows, classes, span: CHUNK, chunks, ...params },
     workgroups: linearGrid(rows * chunks, WG, caps),
     cost: { flops: 2 * rows * classes, bytes: 4 * rows * classes + 8 * rows * chunks },
   });
   return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
 }
 
-function noiseParams(noise: SamplingNoise) {
-  return noise ?? { key: [0, 0] as const, stream: 0, scale: 1 };
+function noiseParams(noise: SamplingNoise, rows: number) {
+  const { scale, ...stream } = noise ?? { key: [0, 0] as const, stream: 0, scale: 1 };
+  const { params, entry_size, ENTRIES } = entryParams(stream, rows);
+  return { params: { ...params, scale, entry_rows: entry_size }, ENTRIES };
 }
 
 function planBestChunk(rows: number, chunks: number, caps: Capabilities): Launch {

@@ -23,12 +23,16 @@ fn main(
   let row = (tile % row_tiles) * 8u;
   if chunk >= params.chunks { return; }
   var found: array<Best, 8>;
-  for (var r = 0u; r < 8u; r++) { found[r] = Best(LOWEST, 4u * chunk); }
+  var noise: array<RowNoise, 8>;
+  for (var r = 0u; r < 8u; r++) {
+    found[r] = Best(LOWEST, 4u * chunk);
+    noise[r] = row_noise(row + r);
+  }
   for (var column = chunk; column < params.classes4; column += params.chunks) {
     let t = tile8(0u, row, params.rows, params.c4, block_start(column, params.classes4), params.classes4);
     // A loop keeps the noise's code small: unrolled, it takes a software adapter seconds to compile.
     var sums = array(t.s0, t.s1, t.s2, t.s3, t.s4, t.s5, t.s6, t.s7);
-    for (var r = 0u; r < 8u; r++) { found[r] = consider(row + r, column, sums[r], found[r]); }
+    for (var r = 0u; r < 8u; r++) { found[r] = consider(noise[r], column, sums[r], found[r]); }
   }
   for (var r = 0u; r < 8u && row + r < params.rows; r++) {
     best[chunk * params.rows + row + r] = vec2u(bitcast<u32>(found[r].score), found[r].label);

@@ -20,14 +20,18 @@ fn main(
   if row >= params.rows { return; }
   let chunk = tile % across * SUBGROUP + lane;
   var found: array<Best, 16>;
-  for (var r = 0u; r < 16u; r++) { found[r] = Best(LOWEST, 4u * chunk); }
+  var noise: array<RowNoise, 16>;
+  for (var r = 0u; r < 16u; r++) {
+    found[r] = Best(LOWEST, 4u * chunk);
+    noise[r] = row_noise(row + r);
+  }
   // All invocations take equally many turns; who is past the end looks at the last classes once more, which is no harm.
   for (var start = 0u; start < params.classes4; start += params.chunks) {
     let column = min(start + chunk, params.classes4 - 1u);
     let first = block_start(column, params.classes4);
     let t = tile16(0u, row, params.rows, params.c4, first, params.classes4, lane);
     var quads = array(t.t0, t.t1, t.t2, t.t3);
-    for (var r = 0u; r < 16u; r++) { found[r] = consider(row + r, column, quads[r / 4u][r % 4u], found[r]); }
+    for (var r = 0u; r < 16u; r++) { found[r] = consider(noise[r], column, quads[r / 4u][r % 4u], found[r]); }
   }
   if chunk >= params.chunks { return; }
   for (var r = 0u; r < 16u && row + r < params.rows; r++) {

@@ -16,6 +16,10 @@ struct Params {
   key: vec2u,
   stream: u32,
   scale: f32,
+  // Which entries there are, and the rows of one.
+  first: u32,
+  step: u32,
+  entry_rows: u32,
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -32,19 +36,23 @@ fn main(
   if index >= params.rows * params.chunks { return; }
   let row = index % params.rows;
   let first = (index / params.rows) * params.span;
-  let base = row * params.classes;
+  let entry = row / params.entry_rows;
+  let key = entry_key(entry);
+  // Words count from the entry's first logit.
+  let origin = entry * params.entry_rows * params.classes;
+  let base = row * params.classes - origin;
   let end = base + min(first + params.span, params.classes);
   var found = Best(LOWEST, first);
   // Noise comes four words at a time, whatever the position of the row in its vec4s.
   for (var quad = (base + first) / 4u; 4u * quad < end; quad++) {
     var values = vec4f();
     for (var lane = 0u; lane < 4u; lane++) {
-      values[lane] = logits[min(4u * quad + lane, end - 1u)];
+      values[lane] = logits[origin + min(4u * quad + lane, end - 1u)];
     }
-    let scores = score4(values, params.scale, params.key, params.stream, quad);
+    let scores = score4(values, params.scale, key, params.stream, quad);
     for (var lane = 0u; lane < 4u; lane++) {
-      let element = 4u * quad + lane;
-      if element >= base + first && element < end { found = better(found, scores[lane], element - base); }
+      let word = 4u * quad + lane;
+      if word >= base + first && word < end { found = better(found, scores[lane], word - base); }
     }
   }
   best[index] = vec2u(bitcast<u32>(found.score), found.label);

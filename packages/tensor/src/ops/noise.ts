@@ -34,7 +34,7 @@ export function replaceTokens(
   const samples = perSample ? perSample.size : 1;
   const shape = { samples, sampleSize: samples === 0 ? 0 : tokens.size / samples };
   const number = typeof t === 'number' ? t : null;
-  const plan = planReplaceTokens(shape, number, rng.next(), device.capabilities);
+  const plan = planReplaceTokens(shape, number, rng.nextOf(tokens.shape), device.capabilities);
   device.run(plan, [tokens, replacement, perSample, out, mask]);
   return { tokens: out, mask };
 }

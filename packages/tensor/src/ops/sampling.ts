@@ -51,8 +51,8 @@ export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOpt
     weight.rank === 2 && h.rank > 0 && h.shape[h.rank - 1] === channels && channels > 0 && classes > 0;
   checkShape(fits, 'sampleLinear', 'expects [...,channels] × [channels,classes]', operands);
   checkShape(!bias || bias.size === classes, 'sampleLinear', `expects ${classes} biases`, operands);
-  const noise = mode === 'argmax' ? null : noiseOf('sampleLinear', temperature, rng);
   const lead = h.shape.slice(0, -1);
+  const noise = mode === 'argmax' ? null : noiseOf('sampleLinear', temperature, rng, lead);
 
   const { force } = options;
   if (force === 'naive' || !canSampleLinear(channels, classes)) {
@@ -77,10 +77,15 @@ export function multinomial(logits: Tensor, { temperature = 1, rng }: Multinomia
   checkDType('multinomial', 'f32', { logits });
   const classes = logits.shape[logits.rank - 1];
   checkShape(logits.rank > 0 && classes > 0, 'multinomial', 'expects [...,classes]', { logits });
-  return pick(logits, noiseOf('multinomial', temperature, rng));
+  return pick(logits, noiseOf('multinomial', temperature, rng, logits.shape.slice(0, -1)));
 }
 
-function noiseOf(op: string, temperature: number, rng: Rng | undefined): SamplingNoise {
+function noiseOf(
+  op: string,
+  temperature: number,
+  rng: Rng | undefined,
+  shape: readonly number[],
+): SamplingNoise {
   if (!rng) {
     throw new PaellaError('argument', `${op}: drawing needs a generator`, {
       fix: 'Pass rng: new Rng(seed).',
@@ -91,7 +96,7 @@ function noiseOf(op: string, temperature: number, rng: Rng | undefined): Samplin
       fix: "For the most likely class use mode 'argmax'.",
     });
   }
-  return { ...rng.next(), scale: 1 / temperature };
+  return { ...rng.nextOf(shape), scale: 1 / temperature };
 }
 
 function pick(logits: Tensor, noise: SamplingNoise): Tensor {

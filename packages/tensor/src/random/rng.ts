@@ -1,4 +1,4 @@
-import { type Distribution, type RandomStream, planDraw } from '@paella/kernels';
+import { type Distribution, type EntryStream, type RandomStream, planDraw } from '@paella/kernels';
 import type { Device } from '../device/device.js';
 import { PaellaError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
@@ -23,6 +23,7 @@ export interface RngState {
 export class Rng {
   readonly seed: bigint;
   #counter = 0;
+  #entries: { first: number; step: number } | null = null;
 
   /**
    * @param seed a whole number in [0, 2^64); above 2^53 a bigint
@@ -64,11 +65,54 @@ export class Rng {
   }
 
   /**
+   * A generator whose draws do not depend on the batch. Of a tensor `[B,…]`, entry b is what the generator of the seed
+   * `fold_in(seed, first + b·step)` draws for a tensor `[…]`, with JAX's `fold_in`: `threefry2x32(key, [0, index])`. So
+   * a picture of a given index is the same in whatever batch it is drawn.
+   *
+   * It starts at this generator's counter and has its own from there. It draws tensors, not arrays on the host.
+   *
+   * @param first index of the first entry
+   * @param step from an entry's index to the next; with 0 all entries draw the same
+   * @throws PaellaError `argument` unless both are whole numbers in [0, 2^32)
+   */
+  forEntries(first = 0, step = 1): Rng {
+    if (![first, step].every((value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
+      throw new PaellaError(
+        'argument',
+        `forEntries: expects whole numbers in [0, 2^32), got ${first} and ${step}`,
+      );
+    }
+    const rng = new Rng(this.seed, this.#counter);
+    rng.#entries = { first, step };
+    return rng;
+  }
+
+  /**
    * Takes the next stream, for an op that makes its random numbers itself.
    *
-   * @throws PaellaError `argument` after 2^32 draws
+   * @throws PaellaError `argument` after 2^32 draws, or if the generator draws by entries
    */
   next(): RandomStream {
+    if (this.#entries) {
+      throw new PaellaError('argument', 'the generator draws by entries, and this draw has none', {
+        fix: 'Use the generator that forEntries() was called on.',
+      });
+    }
+    return this.#take();
+  }
+
+  /**
+   * {@link next}, for an op that can draw by entries.
+   *
+   * @param shape of what is drawn; its first dimension counts the entries
+   * @throws PaellaError `argument` after 2^32 draws
+   */
+  nextOf([count = 1]: readonly number[]): EntryStream {
+    const stream = this.#take();
+    return this.#entries ? { ...stream, entries: { ...this.#entries, count } } : stream;
+  }
+
+  #take(): RandomStream {
     const stream = this.#counter;
     if (stream === 2 ** 32) {
       throw new PaellaError('argument', 'the generator has made its 2^32 draws', {
@@ -144,7 +188,7 @@ export class Rng {
 
   #draw(device: Device, shape: readonly number[], what: Distribution): Tensor {
     const out = device.empty(shape, what.kind === 'bits' || what.kind === 'integers' ? 'u32' : 'f32');
-    device.run(planDraw(what, out.size, this.next(), device.capabilities), [out]);
+    device.run(planDraw(what, out.size, this.nextOf(shape), device.capabilities), [out]);
     return out;
   }
 }

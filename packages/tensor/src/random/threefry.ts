@@ -46,6 +46,10 @@ export function streamWords(
   return words;
 }
 
+/** The key of entry `index` of a batch, JAX's `fold_in`; what the kernels compute as `entry_key`. */
+export const foldIn = (key: readonly [number, number], index: number): [number, number] =>
+  threefry2x32(key, [0, index]);
+
 /** `floor(word · count / 2^32)`: a whole number below `count`. All of it is exact in doubles. */
 export function scaleWord(word: number, count: number): number {
   const low = Math.floor(((word & 0xffff) * count) / 65536);
