@@ -56,7 +56,7 @@ export async function drawPictures(
       out.progress(`loading ${part}`, done, total);
     },
   });
-  let steps = options.steps ?? 1; // the model's are known after the first
+  const { steps } = pipeline.settings(options);
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[] = [];
   out.progress('drawing', 0, steps);
@@ -73,12 +73,11 @@ export async function drawPictures(
     negative,
     signal,
     async onStep(info) {
-      steps = info.steps;
       // The last step's picture is the result.
       if (animate && framesAre === 'steps' && info.step < steps - 1) {
         frames.push(arrange(await info.preview()));
       }
-      out.progress('step', info.step + 1, steps);
+      out.progress('step', info.pass * info.steps + info.step + 1, info.passes * info.steps);
     },
   });
   context.checkInterrupt();

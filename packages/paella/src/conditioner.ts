@@ -1,11 +1,21 @@
 import { type Device, type Tensor, noGrad, scope } from '@paella/tensor';
 import type { Model } from './model.js';
 import type { Residents } from './residents.js';
+import { type Span, parsePromptWeights, tokenWeights } from './text/prompt-weights.js';
 import type { WordVectorEncoder } from './text/word-vectors.js';
 import type { ConditionInputs } from './unet/condition.js';
 
+/** Reads prompts: ByT5, or what stands in its place. */
+interface TextEncoder {
+  /** `[1,L,byt5_embd]` */
+  encode(text: string): Tensor;
+  /** Which part of the text each of the L tokens comes from. */
+  spans(text: string): Span[];
+}
+
 /** What one picture should show. */
 export interface ConditionRequest {
+  /** Words can be weighted: `a (red:1.4) apple`. */
   prompt: string;
   /** Leave out the style that the captions the model learned from always had. */
   asWritten?: boolean;
@@ -29,9 +39,19 @@ export class Conditioner {
 
   /** @returns a condition of batch 1 for each request; equal prompts share their tensors */
   async encode(requests: readonly ConditionRequest[]): Promise<ConditionInputs[]> {
-    const texts = requests.map(({ prompt, asWritten }) => (asWritten ? prompt : this.caption(prompt)));
-    const byt5 = await this.#encodeTexts(texts);
-    return texts.map((text) => ({ byt5: byt5.get(text)! }));
+    const prompts = requests.map(({ prompt, asWritten }) => {
+      const { text, spans } = parsePromptWeights(prompt);
+      return { text: asWritten ? text : this.caption(text), spans };
+    });
+    const encoder = await this.#textEncoder();
+    const byt5 = encodeOnce(
+      prompts.map(({ text }) => text),
+      (text) => encoder.encode(text),
+    );
+    return prompts.map(({ text, spans }, i) => ({
+      byt5: byt5[i],
+      attnWeights: tokenWeights(encoder.spans(text), spans),
+    }));
   }
 
   /** The prompt in the form of the captions the model learned from. */
@@ -46,15 +66,19 @@ export class Conditioner {
     await this.#textEncoder();
   }
 
-  async #encodeTexts(texts: readonly string[]): Promise<Map<string, Tensor>> {
-    const encoder = await this.#textEncoder();
-    const unique = [...new Set(texts)];
-    return new Map(unique.map((text) => [text, noGrad(() => scope(() => encoder.encode(text)))]));
-  }
-
-  #textEncoder(): Promise<{ encode(text: string): Tensor }> {
+  #textEncoder(): Promise<TextEncoder> {
     const { text } = this.#model;
     if (text.kind === 'byt5') return this.#residents.get(text.part);
     return (this.#words ??= text.open(this.#device));
   }
+}
+
+/** Tensors of texts, of which equal ones are encoded once. */
+function encodeOnce(texts: readonly string[], encode: (text: string) => Tensor): Tensor[] {
+  const known = new Map<string, Tensor>();
+  return texts.map((text) => {
+    const tensor = known.get(text) ?? noGrad(() => scope(() => encode(text)));
+    known.set(text, tensor);
+    return tensor;
+  });
 }

@@ -141,6 +141,8 @@ export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
     },
     tokenMultiple: tokenMultiple(card.unet.config),
     factor: pixelsPerToken(card.vqgan.config),
+    numLabels: card.unet.config.num_labels,
+    clipTokens: card.unet.config.clip_seq_len,
     unet: {
       name: 'unet',
       build: (device) => new Paella(card.unet.config, { device }),

@@ -26,6 +26,10 @@ export interface Model {
   /** Heights and widths must be multiples of this many tokens, each of `factor`² pixels. */
   tokenMultiple: number;
   factor: number;
+  /** Size of the codebook. */
+  numLabels: number;
+  /** Condition tokens that one CLIP vector becomes. */
+  clipTokens: number;
   unet: ModelPart<Paella>;
   vqgan: ModelPart<VQModel>;
   text:

@@ -25,6 +25,8 @@ export interface DrawOptions extends Pick<
   seed?: number;
   /** The number of the first picture: picture i of a seed is the same in whatever batch it is drawn. */
   first?: number;
+  /** Give every picture the randomness of the first. */
+  sameNoise?: boolean;
   /** Width and height in pixels; multiples of `pipeline.sizeMultiple`. */
   size?: readonly [number, number];
   /** Tokens to start from instead of noise, u32 `[pictures,H,W]`, or `[1,H,W]` for all. */
@@ -42,10 +44,13 @@ export interface GenerateOptions extends Omit<DrawOptions, 'init' | 'tStart'> {
 }
 
 export interface GenerationStep {
-  /** From 0, counted over all passes if the pictures do not fit into one. */
+  /** From 0, of the pass. */
   step: number;
   steps: number;
-  /** The number of the first picture of the pass, from 0. */
+  /** Pictures that do not fit into one pass are drawn in several, one after the other. */
+  pass: number;
+  passes: number;
+  /** The number of the pass's first picture. */
   first: number;
   /** u32 `[pictures of the pass,H,W]`; valid until the next step. */
   tokens: Tensor;
@@ -156,7 +161,7 @@ export class Pipeline {
     uncond: ConditionInputs,
     options: DrawOptions = {},
   ): Promise<Generation> {
-    const { seed = randomSeed(), first = 0, init, onStep } = options;
+    const { seed = randomSeed(), first = 0, sameNoise, init, onStep } = options;
     const settings = this.settings(options);
     const [height, width] = this.tokenGrid(options.size ?? this.model.imageSize);
     const unet = await this.#residents.get(this.model.unet);
@@ -164,7 +169,6 @@ export class Pipeline {
     const count = conditions.length;
     const perPass = options.batchSize ?? count;
     const passes = Math.ceil(count / perPass);
-    const { steps } = settings;
     const images: RgbaImage[] = [];
     const tokens = new Uint32Array(count * height * width);
     for (let pass = 0; pass < passes; pass++) {
@@ -176,15 +180,17 @@ export class Pipeline {
           ...settings,
           uncond: stack(new Array<ConditionInputs>(some.length).fill(uncond)),
           shape: [some.length, height, width],
-          rng: new Rng(seed),
+          rng: new Rng(seed).forEntries(sameNoise ? first : first + start, sameNoise ? 0 : 1),
           cfg: options.cfg === undefined ? settings.cfg : options.cfg,
           init: init && ofPass(init, start, some.length),
           onStep:
             onStep &&
             (({ step, tokens: now }) =>
               onStep({
-                step: pass * steps + step,
-                steps: passes * steps,
+                step,
+                steps: settings.steps,
+                pass,
+                passes,
                 first: first + start,
                 tokens: now,
                 preview: () => decodeTokens(vqgan, now),
@@ -283,7 +289,8 @@ async function rehearse(model: Model, device: Device, dtype: 'f32' | 'f16'): Pro
   });
 }
 
-const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+/** A seed for those who name none. */
+export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
 
 const stack = (conditions: readonly ConditionInputs[]): ConditionInputs =>
   conditions.length === 1

@@ -1,0 +1,151 @@
+import { PaellaError } from '@paella/tensor';
+import * as z from 'zod';
+import type { Folder } from './folder.js';
+import { type IdentifiedModel, identifyModel } from './inspect.js';
+import type { MissingPart, Model } from './model.js';
+import { unetConfig } from './model-folder.js';
+import { PRESETS } from './presets.js';
+import { ByT5Encoder } from './text/byt5.js';
+import { openByT5Folder } from './text/byt5-folder.js';
+import type { PaellaConfig } from './unet/config.js';
+import { Paella, tokenMultiple } from './unet/paella.js';
+import { VQGAN_F4, VQModel, type VQModelConfig, pixelsPerToken } from './vqgan/vqmodel.js';
+
+/** A released file: the names it may have, what it is for, and where to get it. */
+interface Release extends MissingPart {
+  names: readonly string[];
+}
+
+const PAELLA = 'https://huggingface.co/dome272/Paella';
+
+const RELEASES = {
+  unet: {
+    file: 'paella_v3.pt',
+    names: ['paella_v3.pt', 'paella_v3.safetensors'],
+    purpose: 'the U-Net that draws',
+    published: PAELLA,
+  },
+  vqgan: {
+    file: 'vqgan_f4.pt',
+    names: [
+      'vqgan_f4.pt',
+      'vqgan_f4.safetensors',
+      'vqgan/diffusion_pytorch_model.safetensors',
+      'diffusion_pytorch_model.safetensors',
+    ],
+    purpose: 'the VQGAN that turns tokens into pixels',
+    published: `${PAELLA}, or as safetensors in https://huggingface.co/warp-ai/wuerstchen`,
+  },
+  byt5: {
+    file: 'byt5-xl/',
+    names: ['byt5-xl/config.json'],
+    purpose: 'ByT5, which reads the prompt',
+    published: 'https://huggingface.co/google/byt5-xl',
+  },
+} as const satisfies Record<string, Release>;
+
+/** Whether a folder holds the released U-Net, which is what tells such folders apart. */
+export const isReleased = async (folder: Folder): Promise<boolean> =>
+  (await folder.find(RELEASES.unet.names)) !== undefined;
+
+/**
+ * A folder of released files under their own names. Configurations are read off the tensors' shapes, where a
+ * `paella_v3.json` beside them does not give the U-Net's.
+ *
+ * @throws PaellaError `not-found` naming every file that is missing and has to be there, what it is for and where it
+ *   is published; `format` if a file is not what its name says
+ */
+export async function describeReleased(folder: Folder): Promise<Model> {
+  const [unetFile, vqganFile, byt5File] = await Promise.all(
+    [RELEASES.unet, RELEASES.vqgan, RELEASES.byt5].map(({ names }) => folder.find(names)),
+  );
+  requireAll(folder, { unet: unetFile, vqgan: vqganFile, byt5: byt5File });
+  const unet = await readUnetConfig(folder, unetFile!);
+  const vqgan = await readVqganConfig(folder, vqganFile!);
+  const byt5 = await openByT5Folder(folder.locate('byt5-xl'));
+  return {
+    name: folder.name,
+    imageSize: [64 * pixelsPerToken(vqgan), 64 * pixelsPerToken(vqgan)],
+    captions: { suffix: '', styles: [] },
+    sampler: PRESETS.notebook,
+    tokenMultiple: tokenMultiple(unet),
+    factor: pixelsPerToken(vqgan),
+    numLabels: unet.num_labels,
+    clipTokens: unet.clip_seq_len,
+    unet: {
+      name: 'unet',
+      build: (device) => new Paella(unet, { device }),
+      state: () => folder.checkpoint(unetFile!),
+    },
+    vqgan: {
+      name: 'vqgan',
+      build: (device) => new VQModel(vqgan, { device }),
+      state: () => folder.checkpoint(vqganFile!),
+    },
+    text: {
+      kind: 'byt5',
+      part: {
+        name: 'text_encoder',
+        build: (device) => new ByT5Encoder(byt5.config, { device }),
+        state: () => byt5.state(),
+      },
+    },
+    missing: [],
+  };
+}
+
+function requireAll(folder: Folder, found: Record<keyof typeof RELEASES, string | undefined>): void {
+  const missing = Object.entries(found).flatMap(([part, file]) =>
+    file === undefined ? [RELEASES[part as keyof typeof RELEASES]] : [],
+  );
+  if (missing.length === 0) return;
+  const list = missing.map(({ file, purpose, published }) => `${file}, ${purpose} (${published})`);
+  throw new PaellaError('not-found', `${folder.name} lacks ${list.join('; ')}`, {
+    fix: 'Download what is missing into the folder',
+  });
+}
+
+/** What a checkpoint's names and shapes tell. */
+async function identify(folder: Folder, file: string): Promise<IdentifiedModel> {
+  const state = await folder.checkpoint(file);
+  const found = identifyModel(state.keys().map((name) => ({ name, ...state.info(name) })));
+  await state.close?.();
+  return found;
+}
+
+function wrongKind(folder: Folder, file: string, expected: string, { kind }: IdentifiedModel): PaellaError {
+  return new PaellaError('format', `${String(folder.locate(file))} should hold a ${expected}, not: ${kind}`, {
+    fix: "'paella inspect' shows what it holds",
+  });
+}
+
+/** Refuses a configuration of which shapes left something open. */
+function complete<T extends object>(what: string, config: { [K in keyof T]: T[K] | null }): T {
+  const open = Object.entries(config).find(([, value]) => value === null);
+  if (open) throw new PaellaError('format', `${what} is incomplete: nothing tells its ${open[0]}`);
+  return config as T;
+}
+
+/** Upstream's constructor has 16 heads wherever there is attention; shapes don't tell. */
+const HEADS = 16;
+
+async function readUnetConfig(folder: Folder, file: string): Promise<PaellaConfig> {
+  const beside = await folder.find(['paella_v3.json']);
+  if (beside) {
+    const parsed = unetConfig.safeParse(JSON.parse(await folder.text(beside)));
+    if (parsed.success) return parsed.data;
+    throw new PaellaError('format', `${String(folder.locate(beside))}: ${z.prettifyError(parsed.error)}`);
+  }
+  const found = await identify(folder, file);
+  if (found.kind !== 'paella') throw wrongKind(folder, file, 'U-Net', found);
+  const known = found.config;
+  const nhead = known.nhead.map((heads) => heads ?? HEADS);
+  const rest = { dropout: known.dropout ?? 0.1, self_attn: known.self_attn ?? true, nhead };
+  return complete<PaellaConfig>(file, { ...known, ...rest });
+}
+
+async function readVqganConfig(folder: Folder, file: string): Promise<VQModelConfig> {
+  const found = await identify(folder, file);
+  if (found.kind !== 'vqgan') throw wrongKind(folder, file, 'VQGAN', found);
+  return complete<VQModelConfig>(file, { ...found.config, scale_factor: VQGAN_F4.scale_factor });
+}
