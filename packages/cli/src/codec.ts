@@ -1,22 +1,45 @@
 /** The VQGAN alone, which is all that pictures and tokens need. */
-import { type Device, PaellaError, type StateDict, loadStateDict } from '@paella/tensor';
+import { type Device, PaellaError, loadStateDict } from '@paella/tensor';
 import { statSync } from 'node:fs';
-import { type RgbaImage, VQModel, coverImage, identifyModel, openModelFolder } from 'paella';
+import { type ModelPart, type RgbaImage, VQModel, coverImage, identifyModel, openModel } from 'paella';
 import type { VQModelConfig } from 'paella';
 import type { Context, ModelOptions } from './context.js';
 
+/** A VQGAN of which nothing is loaded yet. */
+export interface Codec extends Pick<ModelPart<VQModel>, 'build' | 'state'> {
+  /** Width and height of the pictures of its model, in pixels; null where only the VQGAN is known. */
+  imageSize: readonly [number, number] | null;
+}
+
 /**
- * Loads the VQGAN of a model folder, or one from a checkpoint file, whose configuration its shapes tell.
+ * Opens the VQGAN of a model folder, or one from a checkpoint file, whose configuration its shapes tell.
  *
- * @param options.model `'default'`, a model folder or its URL, or a checkpoint
+ * @param model `'default'`, a model folder or its URL, or a checkpoint
+ * @throws PaellaError `not-found`, or `format` if there is no VQGAN
  */
+export async function openCodec(model: string): Promise<Codec> {
+  if (!isFile(model)) {
+    const { imageSize, vqgan } = await openModel(model);
+    return { imageSize, build: vqgan.build, state: vqgan.state };
+  }
+  const config = await readConfig(model);
+  return {
+    imageSize: null,
+    build: (device) => new VQModel(config, { device }),
+    state: () => loadStateDict(model),
+  };
+}
+
+/** Opens a VQGAN as {@link openCodec} does, and loads it. */
 export async function loadCodec(
   context: Context,
   { model, dtype }: ModelOptions,
   device: Device,
+  codec?: Codec,
 ): Promise<VQModel> {
-  const { config, state } = isFile(model) ? await fromCheckpoint(model) : await fromFolder(model);
-  const vqgan = new VQModel(config, { device }).to({ dtype });
+  const { build, state: open } = codec ?? (await openCodec(model));
+  const vqgan = build(device).to({ dtype });
+  const state = await open();
   await vqgan.loadStateDict(state, {
     onProgress(done, total) {
       context.checkInterrupt();
@@ -27,20 +50,10 @@ export async function loadCodec(
   return vqgan;
 }
 
-interface Stored {
-  config: VQModelConfig;
-  state: StateDict;
-}
-
-async function fromFolder(model: string): Promise<Stored> {
-  const folder = await openModelFolder(model);
-  const { config, weights } = folder.card.vqgan;
-  return { config, state: await folder.checkpoint(weights) };
-}
-
-async function fromCheckpoint(path: string): Promise<Stored> {
+async function readConfig(path: string): Promise<VQModelConfig> {
   const state = await loadStateDict(path);
   const { kind, config } = identifyModel(state.keys().map((name) => ({ name, ...state.info(name) })));
+  await state.close?.();
   if (kind !== 'vqgan') {
     const fix = `'paella inspect ${path}' shows what it holds`;
     throw new PaellaError('format', `${path} holds no VQGAN`, { fix });
@@ -49,8 +62,7 @@ async function fromCheckpoint(path: string): Promise<Stored> {
   const unknown = Object.entries(sizes).find(([, value]) => value === null);
   if (unknown) throw new PaellaError('format', `${path} is incomplete: nothing tells its ${unknown[0]}`);
   // Tokens don't depend on the scale factor, which shapes don't tell.
-  const known = { ...(sizes as Omit<VQModelConfig, 'scale_factor'>), scale_factor: 1 };
-  return { config: known, state };
+  return { ...(sizes as Omit<VQModelConfig, 'scale_factor'>), scale_factor: 1 };
 }
 
 /** Not a folder, `default` or an address. */

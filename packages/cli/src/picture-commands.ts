@@ -1,27 +1,36 @@
 /** The commands that draw pictures, and the options that they share. */
 import type { Command } from 'commander';
 import { addCommand } from './add-command.js';
+import type { BulkGenerateOptions } from './bulk/generate.js';
+import { addBulkGenerateOptions, isBulk } from './bulk/options.js';
 import type { GenerateOptions } from './commands/generate.js';
 import { withContext } from './context.js';
 import * as parse from './options.js';
 
 /** Declares them; their code is loaded when they run. */
-export function addPictureCommands(program: Command): void {
-  addDrawingOptions(
+export function addPictureCommands(program: Command, version: string): void {
+  const generate = addDrawingOptions(
     addCommand(program, 'generate', 'Draw pictures for a prompt', [
       'generate "a red apple" --out apple.png',
       'generate "a blue whale" --count 4 --grid --out whales.png --seed 7',
       'generate "a tree" --negative "autumn" --cfg 6 --temperature 0.7,0.3 --out tree.png',
       'generate "a sailing boat" --animate boat.gif --out boat.png --json',
-    ]).argument('<prompt>', 'what to draw, in quotes'),
-  )
-    .option('--size <WxH>', "pixels (default: the model's)", parse.size)
-    .action((prompt: string, options: GenerateOptions) =>
+      'generate --prompts prompts.jsonl --out pictures --shard 0/4',
+    ]).argument('[prompt]', 'what to draw, in quotes'),
+  ).option('--size <WxH>', "pixels (default: the model's)", parse.size);
+  addBulkGenerateOptions(generate).action(
+    (prompt: string | undefined, options: GenerateOptions | BulkGenerateOptions, command: Command) =>
       withContext(options, async (context) => {
-        const { generate } = await import('./commands/generate.js');
-        await generate(context, prompt, options);
+        const prompts = 'prompts' in options ? options.prompts : undefined;
+        if (isBulk(command, ['prompt', prompt], ['--prompts', prompts])) {
+          const { bulkGenerate } = await import('./bulk/generate.js');
+          await bulkGenerate(context, options as BulkGenerateOptions, version);
+        } else {
+          const { generate } = await import('./commands/generate.js');
+          await generate(context, prompt!, options);
+        }
       }),
-    );
+  );
 }
 
 /** How pictures are drawn, and where they go. */

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addCommand } from './add-command.js';
+import type { BulkEncodeOptions } from './bulk/encode.js';
+import { addBulkEncodeOptions, isBulk } from './bulk/options.js';
 import type { ConvertOptions } from './commands/convert.js';
 import type { EmojiDatasetOptions } from './commands/dataset.js';
 import type { DoctorOptions } from './commands/doctor.js';
@@ -69,7 +71,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       }),
     );
 
-  addPictureCommands(program);
+  addPictureCommands(program, version);
 
   addCommand(program, 'inspect', 'Tell what a checkpoint is', [
     'inspect paella_v3.pt',
@@ -99,19 +101,26 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       }),
     );
 
-  addCodecCommand(program, 'encode', 'Turn a picture into tokens', [
+  const encode = addCodecCommand(program, 'encode', 'Turn pictures into tokens', [
     'encode apple.png --out apple.json',
     'encode photo.jpg --size 64x64 --out photo.safetensors',
+    'encode --data "shards/{000..099}.tar" --size 64x64 --out tokens --shard 0/4',
   ])
-    .argument('<image>', 'PNG or JPEG')
+    .argument('[image]', 'PNG or JPEG')
     .option('--out <file>', '.json or .safetensors (default: print the tokens)')
-    .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size)
-    .action((file: string, options: EncodeOptions) =>
+    .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size);
+  addBulkEncodeOptions(encode).action(
+    (file: string | undefined, options: EncodeOptions | BulkEncodeOptions, command: Command) =>
       withContext(options, async (context) => {
-        const { encode } = await import('./commands/tokens.js');
-        await encode(context, file, options);
+        if (isBulk(command, ['image', file], ['--data', 'data' in options ? options.data : undefined])) {
+          const { bulkEncode } = await import('./bulk/encode.js');
+          await bulkEncode(context, options as BulkEncodeOptions, version);
+        } else {
+          const { encode } = await import('./commands/tokens.js');
+          await encode(context, file!, options);
+        }
       }),
-    );
+  );
 
   addCodecCommand(program, 'decode', 'Turn tokens into pictures', [
     'decode apple.json --out apple.png',

@@ -1,9 +1,9 @@
 /** WebDataset shards, and beside them whose pictures they hold and how many. */
 import { PaellaError } from '@paella/tensor';
-import { packTar } from 'modern-tar';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { type Member, tarOf } from '../data/tar.js';
 import { writeResult } from '../files.js';
 
 /** What an item's JSON says. */
@@ -53,7 +53,7 @@ export class ShardWriter {
   readonly #shards: string[] = [];
   readonly #bySource: Record<string, number> = {};
   readonly #bySplit: Record<string, number> = {};
-  #entries: { header: { name: string; size: number; mtime: Date; type: 'file' }; body: Uint8Array }[] = [];
+  #members: Member[] = [];
   #count = 0;
 
   /** @throws PaellaError `argument` if the folder holds shards already */
@@ -69,17 +69,16 @@ export class ShardWriter {
   async add({ png, description }: Item): Promise<void> {
     const key = String(this.#count++).padStart(6, '0');
     const json = Buffer.from(JSON.stringify({ caption: description.captions[0], ...description }));
-    this.#append(`${key}.png`, png);
-    this.#append(`${key}.json`, json);
+    this.#members.push([`${key}.png`, png], [`${key}.json`, json]);
     const { source, split } = description;
     this.#bySource[source] = (this.#bySource[source] ?? 0) + 1;
     this.#bySplit[split] = (this.#bySplit[split] ?? 0) + 1;
-    if (this.#entries.length >= 2 * this.#shardSize) await this.#write();
+    if (this.#members.length >= 2 * this.#shardSize) await this.#write();
   }
 
   /** Writes the last shard, the notice, and `dataset.json`, which says that all is there. */
   async finish(credits: readonly Credit[], settings: object): Promise<Written> {
-    if (this.#entries.length > 0) await this.#write();
+    if (this.#members.length > 0) await this.#write();
     const lines = credits.map((one) => `- ${one.credit}: ${one.licence} (npm ${one.package} ${one.version})`);
     const notice = `The pictures and names of this data set come from:\n\n${lines.join('\n')}\n`;
     writeResult(join(this.#out, 'NOTICE'), notice);
@@ -98,15 +97,10 @@ export class ShardWriter {
     for (const name of this.#shards) rmSync(join(this.#out, name), { force: true });
   }
 
-  #append(name: string, body: Uint8Array): void {
-    // The date is always the same, so that equal pictures make equal files.
-    this.#entries.push({ header: { name, size: body.length, mtime: new Date(0), type: 'file' }, body });
-  }
-
   async #write(): Promise<void> {
     const name = `emoji-${String(this.#shards.length).padStart(5, '0')}.tar`;
-    writeResult(join(this.#out, name), await packTar(this.#entries));
+    writeResult(join(this.#out, name), await tarOf(this.#members));
     this.#shards.push(name);
-    this.#entries = [];
+    this.#members = [];
   }
 }

@@ -1,0 +1,196 @@
+/** The folder that bulk work fills, perhaps from many processes at once, and goes on in after any of them was killed. */
+import { PaellaError } from '@paella/tensor';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { type Member, tarOf } from '../data/tar.js';
+import { createResult, reason, writeResult } from '../files.js';
+import { differences, listOf } from '../run/differences.js';
+import { takeLock } from '../run/lock.js';
+
+/** What must be the same in all processes, and when the work goes on. */
+export interface Work {
+  /** The command: `generate` or `encode`. */
+  kind: string;
+  /** Tars are called `generated-00012.tar`, say. */
+  prefix: string;
+  /** How many there will be. */
+  tars: number;
+  /** Everything that the content of the tars depends on; it is written as JSON. */
+  settings: object;
+}
+
+/** Items that could not be made. */
+export interface Failure {
+  name: string;
+  reason: string;
+}
+
+/** What a tar holds. */
+export interface Content {
+  members: readonly Member[];
+  items: number;
+  failed: readonly Failure[];
+}
+
+const tarRecord = z.object({
+  tar: z.string(),
+  sha256: z.string(),
+  bytes: z.int(),
+  items: z.int(),
+  failed: z.array(z.object({ name: z.string(), reason: z.string() })),
+  /** What made it: results of two adapters differ by rounding. */
+  adapter: z.string(),
+  version: z.string(),
+});
+
+/** The JSON file beside a tar. It is written last: where it is, the tar is complete. */
+export type TarRecord = z.infer<typeof tarRecord>;
+
+/**
+ * A folder of tars. `settings.json` says what they are made with, a record beside each that it is complete, and
+ * `manifest.json` lists them all once they are.
+ *
+ * Nothing depends on locks: two processes at the same tar write the same bytes, and each file appears at once. They only
+ * keep processes of one machine from doing work twice. Those of other machines are not waited for, since nobody can
+ * tell whether they are alive.
+ */
+export class BulkFolder {
+  readonly path: string;
+  readonly work: Work;
+
+  private constructor(path: string, work: Work) {
+    this.path = path;
+    this.work = work;
+  }
+
+  /**
+   * Opens a folder for some work, its first or the rest of it.
+   *
+   * @throws PaellaError `argument` if the folder was begun with other settings, or holds tars that are not this work's
+   */
+  static open(path: string, work: Work): BulkFolder {
+    const file = join(path, 'settings.json');
+    try {
+      mkdirSync(path, { recursive: true });
+    } catch (cause) {
+      throw new PaellaError('not-found', `${path} cannot be a folder: ${reason(cause)}`, { cause });
+    }
+    const { kind, settings } = work;
+    const own = `${JSON.stringify({ kind, settings }, null, 2)}\n`;
+    if (!existsSync(file) && readdirSync(path).some((name) => name.endsWith('.tar'))) {
+      throw new PaellaError('argument', `${path} already holds tar files`, { fix: 'Name an empty folder.' });
+    }
+    if (!createResult(file, own)) {
+      const changes = differences(readJson(file), JSON.parse(own));
+      if (changes.length > 0) {
+        throw new PaellaError('argument', `${path} was begun with other settings: ${listOf(changes)}`, {
+          fix: 'Use the same ones to go on, or name another folder with --out.',
+        });
+      }
+    }
+    return new BulkFolder(path, work);
+  }
+
+  /** The file name of a tar. */
+  name(tar: number): string {
+    return `${this.#stem(tar)}.tar`;
+  }
+
+  /** The record of a tar that is complete, else null. */
+  record(tar: number): TarRecord | null {
+    const file = this.#file(tar, 'json');
+    if (!existsSync(file)) return null;
+    const parsed = tarRecord.safeParse(readJson(file));
+    if (!parsed.success) throw damaged(file, z.prettifyError(parsed.error));
+    const size = statSync(this.#file(tar, 'tar'), { throwIfNoEntry: false })?.size;
+    return size === parsed.data.bytes ? parsed.data : null;
+  }
+
+  /**
+   * Marks a tar as this process's work.
+   *
+   * @returns takes the mark away; null if another process of this machine is at it
+   */
+  claim(tar: number): (() => void) | null {
+    try {
+      return takeLock(this.#file(tar, 'lock'), `making ${this.name(tar)}`, { overHosts: true });
+    } catch (error) {
+      if (error instanceof PaellaError && error.code === 'unsupported') return null;
+      throw error;
+    }
+  }
+
+  /** Writes a tar and then its record. */
+  async write(
+    tar: number,
+    { members, items, failed }: Content,
+    maker: Pick<TarRecord, 'adapter' | 'version'>,
+  ): Promise<void> {
+    const bytes = await tarOf(members);
+    const record: TarRecord = {
+      tar: this.name(tar),
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      bytes: bytes.length,
+      items,
+      failed: [...failed],
+      ...maker,
+    };
+    // A process of another machine may have been faster: its tar and record belong together.
+    if (this.record(tar)) return;
+    writeResult(this.#file(tar, 'tar'), bytes);
+    writeResult(this.#file(tar, 'json'), `${JSON.stringify(record)}\n`);
+  }
+
+  /**
+   * Writes the manifest if all tars are complete. Every process tries when it ends: the last one finds all records, and
+   * if it was two at once, they write the same.
+   *
+   * @returns its path, or null while tars are missing
+   */
+  finish(): string | null {
+    const { kind, settings } = this.work;
+    const tars: TarRecord[] = [];
+    for (let tar = 0; tar < this.work.tars; tar++) {
+      const record = this.record(tar);
+      if (!record) return null;
+      tars.push(record);
+    }
+    const sum = (count: (record: TarRecord) => number): number =>
+      tars.reduce((total, record) => total + count(record), 0);
+    const manifest = {
+      format: 'paella-bulk/1',
+      kind,
+      settings,
+      items: sum(({ items }) => items),
+      failed: sum(({ failed }) => failed.length),
+      tars,
+    };
+    const path = join(this.path, 'manifest.json');
+    writeResult(path, `${JSON.stringify(manifest, null, 2)}\n`);
+    return path;
+  }
+
+  #stem(tar: number): string {
+    return `${this.work.prefix}-${String(tar).padStart(5, '0')}`;
+  }
+
+  #file(tar: number, extension: 'tar' | 'json' | 'lock'): string {
+    return join(this.path, `${this.#stem(tar)}.${extension}`);
+  }
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw damaged(file, reason(cause), cause);
+  }
+}
+
+const damaged = (file: string, what: string, cause?: unknown): PaellaError =>
+  new PaellaError('format', `${file} is damaged: ${what}`, {
+    cause,
+    fix: 'Delete it if it is the record of one tar, which is then made again; else begin with an empty folder.',
+  });
