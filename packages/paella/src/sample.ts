@@ -1,6 +1,6 @@
 import { type Rng, type Tensor, PaellaError, noGrad, ops, scope } from '@paella/tensor';
 import { addNoise } from './noise.js';
-import type { ConditionInputs } from './unet/condition.js';
+import { type Conditions, Predictor, type RegionCondition } from './predict.js';
 import type { Paella } from './unet/paella.js';
 
 /** A number for all steps, or its value at the first and the last step. */
@@ -17,12 +17,20 @@ export interface StepInfo {
 export interface SampleOptions {
   /** Pictures, and their height and width in tokens. */
   shape: readonly [number, number, number];
+  /** From `forEntries()`, pictures do not depend on the batch in which they are drawn. */
   rng: Rng;
   /** What to move away from: the empty prompt, or a negative one. Without it there is no guidance. */
-  uncond?: ConditionInputs;
+  uncond?: Conditions;
+  /** Conditions for parts of the pictures; where their weights do not add up to 1, the main condition has the rest. */
+  regions?: readonly RegionCondition[];
   steps?: number;
   /** Steps after which tokens are renoised; all but the last by default. */
   renoiseSteps?: number;
+  /**
+   * What renoising puts in the place of tokens: the initial noise, the same in every step (by default); the tokens
+   * before the step; or fresh noise.
+   */
+  renoise?: 'start' | 'prev' | 'rand';
   temperature?: Range;
   /** Guidance scale: logits are `uncond + cfg·(cond − uncond)`. `null` turns guidance off. */
   cfg?: Range | null;
@@ -32,9 +40,14 @@ export interface SampleOptions {
   tStart?: number;
   tEnd?: number;
   mode?: 'multinomial' | 'argmax';
-  /** Tokens to start from, u32 `[B,H,W]`, instead of noise. */
+  /** Tokens to start from, u32 `[B,H,W]` or `[1,H,W]`, instead of noise; with a mask, see there. */
   init?: Tensor;
-  /** The random tokens that noise is made of; drawn once, and the same in every step. */
+  /**
+   * Which tokens are drawn, u32 `[B,H,W]` or `[1,H,W]`: 1 where they are, 0 where those of `init` stay for good. What is
+   * drawn starts from `init` noised to `tStart`, so at 1 from noise.
+   */
+  mask?: Tensor;
+  /** The random tokens that noise is made of, u32 `[B,H,W]` or `[1,H,W]`. */
   initNoise?: Tensor;
   /** Stops between two steps. */
   signal?: AbortSignal;
@@ -47,12 +60,15 @@ export interface SampleOptions {
  * Each step predicts a distribution for every token, guides it, draws all tokens from it, and puts back
  * the initial noise at a share of the positions that falls to nothing.
  *
+ * @param cond for all pictures, or a list with one a picture
  * @returns u32 `[B,H,W]`
- * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires
+ * @throws PaellaError `argument` for options out of range, `shape` for tensors that do not fit, `aborted` if the signal
+ *   fires
  */
-export async function sample(unet: Paella, cond: ConditionInputs, options: SampleOptions): Promise<Tensor> {
-  const { shape, rng, uncond, steps = 12, renoiseSteps = steps - 1, mode = 'multinomial' } = options;
-  const { conditionalSteps = steps, tStart = 1, tEnd = 0, signal, onStep } = options;
+export async function sample(unet: Paella, cond: Conditions, options: SampleOptions): Promise<Tensor> {
+  const { shape, rng, uncond, regions, steps = 12, renoiseSteps = steps - 1, signal, onStep } = options;
+  const { conditionalSteps = steps, tStart = 1, tEnd = 0, mode = 'multinomial', renoise = 'start' } = options;
+  const numLabels = unet.config.num_labels;
   checkOptions(options);
   const guidedSteps = uncond && options.cfg !== null ? Math.min(conditionalSteps, steps) : 0;
   const t = linspace([tStart, tEnd], steps + 1);
@@ -60,22 +76,19 @@ export async function sample(unet: Paella, cond: ConditionInputs, options: Sampl
   const cfg = linspace(options.cfg ?? 8, steps);
 
   return scope(async () => {
-    const both = guidedSteps > 0 ? noGrad(() => unet.prepare([cond, uncond!])) : null;
-    const alone = guidedSteps < steps ? noGrad(() => unet.prepare([cond])) : null;
+    const predictor = noGrad(() => new Predictor(unet, { shape, cond, uncond, regions }));
     try {
-      const noise = options.initNoise ?? rng.randint(unet.device, 0, unet.config.num_labels, shape);
-      const renoise = { rng, numLabels: unet.config.num_labels, randomTokens: noise };
+      const { start, noise, keep } = canvas(unet, options);
       const head = unet.headWeight();
-      let tokens = options.init ?? noise;
+      let tokens = start;
       for (let i = 0; i < steps; i++) {
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
         const next = step(() => {
-          const features =
-            i < guidedSteps
-              ? guide(unet.features(ops.cat([tokens, tokens], 0), t[i], both!), cfg[i])
-              : unet.features(tokens, t[i], alone!);
+          const features = predictor.features(tokens, t[i], i < guidedSteps ? cfg[i] : null);
           const drawn = ops.sampleLinear(features, head, { temperature: temperature[i], rng, mode });
-          return i < renoiseSteps ? addNoise(drawn, t[i + 1], renoise).noised : drawn;
+          const randomTokens = { start: noise, prev: tokens, rand: undefined }[renoise];
+          const renoised = () => addNoise(drawn, t[i + 1], { rng, numLabels, randomTokens }).noised;
+          return keep(i < renoiseSteps ? renoised() : drawn);
         });
         if (i > 0) tokens.dispose(); // the first were the noise's or the caller's
         tokens = next;
@@ -84,24 +97,43 @@ export async function sample(unet: Paella, cond: ConditionInputs, options: Sampl
       }
       return tokens;
     } finally {
-      both?.dispose();
-      alone?.dispose();
+      predictor.dispose();
     }
   });
 }
 
+/**
+ * What the pictures are drawn on: the tokens to start from, the noise, and what puts back the tokens that are not to be
+ * drawn.
+ */
+function canvas(
+  unet: Paella,
+  { shape, rng, init, mask, initNoise, tStart = 1 }: SampleOptions,
+): { start: Tensor; noise: Tensor; keep: (tokens: Tensor) => Tensor } {
+  const numLabels = unet.config.num_labels;
+  const [batch, ...grid] = shape;
+  const full = (name: string, tokens: Tensor): Tensor => {
+    const [b, ...own] = tokens.shape;
+    if (tokens.dtype === 'u32' && (b === batch || b === 1) && own.join() === grid.join()) {
+      return b === batch ? tokens : ops.expand(tokens, shape);
+    }
+    throw new PaellaError('shape', `${name} must be u32 [${shape.join(',')}] or [1,${grid.join(',')}]`, {
+      operands: { [name]: tokens.toString() },
+    });
+  };
+  const noise = initNoise ? full('initNoise', initNoise) : rng.randint(unet.device, 0, numLabels, shape);
+  if (!mask) return { start: init ? full('init', init) : noise, noise, keep: (tokens) => tokens };
+  if (!init) {
+    throw new PaellaError('argument', 'a mask needs the tokens that it keeps', { fix: 'Pass them as init.' });
+  }
+  const [drawn, kept] = [full('mask', mask), full('init', init)];
+  const keep = (tokens: Tensor): Tensor => ops.where(drawn, tokens, kept);
+  const { noised } = addNoise(kept, tStart, { rng, numLabels, randomTokens: noise });
+  return { start: keep(noised), noise, keep };
+}
+
 /** One step: frees what it makes but its result, and records nothing to differentiate. */
 const step = (fn: () => Tensor): Tensor => noGrad(() => scope(fn));
-
-/**
- * Classifier-free guidance of the features `[2B,…]` of the conditional and the unconditional branch. What
- * follows is linear and without bias, so this equals guiding the logits.
- */
-function guide(features: Tensor, cfg: number): Tensor {
-  const half = features.shape[0] / 2;
-  const uncond = features.slice(0, half);
-  return uncond.add(features.slice(0, 0, half).sub(uncond).mul(cfg));
-}
 
 /** `n` equally spaced values, ends included. */
 function linspace(range: Range, n: number): number[] {

@@ -1,6 +1,23 @@
-import { Device, PaellaError, Rng, type Stats, type Tensor, ops, scope } from '@paella/tensor';
+import {
+  Device,
+  PaellaError,
+  Rng,
+  type Stats,
+  type Tensor,
+  type TensorData,
+  ops,
+  scope,
+} from '@paella/tensor';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Paella, type PaellaConfig, type SampleOptions, lossWeight, sample } from '../src/index.js';
+import {
+  type ConditionInputs,
+  Paella,
+  type PaellaConfig,
+  type SampleOptions,
+  lossWeight,
+  sample,
+} from '../src/index.js';
 import { checkpoint, json, testDevice } from './helpers.js';
 
 let device: Device;
@@ -17,10 +34,18 @@ beforeAll(async () => {
   uncond = { byt5: rng.normal(device, [1, 1, 20]).keep() };
 });
 
-const run = (options: Partial<SampleOptions> & { seed?: number } = {}): Promise<number[]> =>
+const run = (
+  options: Partial<SampleOptions> & { seed?: number; other?: ConditionInputs } = {},
+): Promise<number[]> =>
   scope(async () => {
     const rng = new Rng(options.seed ?? 5);
-    const tokens = await sample(unet, cond, { shape: [1, 8, 8], rng, uncond, steps: 4, ...options });
+    const tokens = await sample(unet, options.other ?? cond, {
+      shape: [1, 8, 8],
+      rng,
+      uncond,
+      steps: 4,
+      ...options,
+    });
     return Array.from(await tokens.data());
   });
 
@@ -57,6 +82,25 @@ describe('sample', () => {
     for (const later of seen.slice(3)) expect(later.bindGroupsCreated).toBe(seen[2].bindGroupsCreated);
   });
 
+  it('allocates, compiles and binds nothing new with every option, either', () =>
+    scope(async () => {
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const mask = device.tensor(new Uint32Array(64).fill(1), [1, 8, 8]);
+      const regions = [{ cond: uncond, weight: device.full([8, 8], 0.3) }];
+      for (const renoise of ['start', 'prev', 'rand'] as const) {
+        const seen: Stats[] = [];
+        const onStep = () => void seen.push(device.stats());
+        await run({ steps: 8, init, mask, regions, renoise, onStep });
+        for (const { buffersCreated, pipelines, bindGroupsCreated } of seen.slice(4, 7)) {
+          expect({ buffersCreated, pipelines, bindGroupsCreated }).toEqual({
+            buffersCreated: seen[3].buffersCreated,
+            pipelines: seen[3].pipelines,
+            bindGroupsCreated: seen[3].bindGroupsCreated,
+          });
+        }
+      }
+    }));
+
   it('frees everything it made', async () => {
     await run();
     const before = device.memory();
@@ -90,6 +134,129 @@ describe('sample', () => {
       // Noised entirely after every step, the last one included: nothing but the initial noise is left.
       expect(await run({ initNoise, tEnd: 1, renoiseSteps: 4 })).toEqual(noise);
       expect(await run({ initNoise, renoiseSteps: 0 })).not.toEqual(noise);
+    }));
+
+  it('never changes a token outside of the mask, whatever is put back', async () => {
+    const masks = fc.array(fc.integer({ min: 0, max: 1 }), { minLength: 64, maxLength: 64 });
+    const modes = fc.constantFrom('start', 'prev', 'rand');
+    await fc.assert(
+      fc.asyncProperty(masks, modes, fc.constantFrom(1, 0.6), fc.nat(), (mask, renoise, tStart, seed) =>
+        scope(async () => {
+          const init = new Rng(seed).randint(device, 0, 48, [1, 8, 8]);
+          const kept = await init.data();
+          const seen: Promise<TensorData>[] = [];
+          await sample(unet, cond, {
+            shape: [2, 8, 8],
+            rng: new Rng(seed),
+            init,
+            mask: device.tensor(Uint32Array.from(mask), [1, 8, 8]),
+            steps: 3,
+            renoiseSteps: 3,
+            renoise,
+            tStart,
+            tEnd: 0.3,
+            onStep: ({ tokens }) => void seen.push(tokens.data()),
+          });
+          expect(seen).toHaveLength(3);
+          for (const tokens of await Promise.all(seen)) {
+            expect(tokens.map((token, j) => (mask[j % 64] ? kept[j % 64] : token))).toEqual(
+              Uint32Array.from({ length: 128 }, (_, j) => kept[j % 64]),
+            );
+          }
+        }),
+      ),
+      { numRuns: 6 },
+    );
+  });
+
+  it('starts what a mask lets draw from noise, or from tokens noised to the start', () =>
+    scope(async () => {
+      const init = device.tensor(new Uint32Array(64).fill(7), [1, 8, 8]);
+      const mask = device.tensor(
+        Uint32Array.from({ length: 64 }, (_, j) => Number(j >= 32)),
+        [1, 8, 8],
+      );
+      const initNoise = device.tensor(new Uint32Array(64).fill(9), [1, 8, 8]);
+      // With no step to speak of: everything is put back before it is looked at.
+      const options = { init, mask, initNoise, steps: 1, renoiseSteps: 1, tEnd: 1 } as const;
+      const started = await run({ ...options, renoise: 'prev' });
+      expect(started).toEqual(Array.from({ length: 64 }, (_, j) => (j < 32 ? 7 : 9)));
+      const half = await run({ ...options, renoise: 'prev', tStart: 0.5 });
+      expect(half.slice(0, 32)).toEqual(started.slice(0, 32));
+      expect(new Set(half.slice(32))).toEqual(new Set([7, 9]));
+    }));
+
+  it('puts back the tokens before a step, or fresh noise', () =>
+    scope(async () => {
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const everything = { init, tEnd: 1, renoiseSteps: 4 } as const;
+      expect(await run({ ...everything, renoise: 'prev' })).toEqual(Array.from(await init.data()));
+      const rng = new Rng(5);
+      // Each step takes a stream for drawing, one for fresh noise and one for where it goes.
+      rng.counter = 1 + 3 * 3 + 1;
+      const fresh = Array.from(await rng.randint(device, 0, 48, [1, 8, 8]).data());
+      expect(await run({ ...everything, renoise: 'rand' })).toEqual(fresh);
+    }));
+
+  it('draws a picture the same in whatever batch it is', () =>
+    scope(async () => {
+      const part = async (first: number, count: number): Promise<number[]> => {
+        const rng = new Rng(8).forEntries(first);
+        const tokens = await sample(unet, cond, { shape: [count, 8, 8], rng, uncond, steps: 3 });
+        return Array.from(await tokens.data());
+      };
+      const all = await part(0, 3);
+      expect([...(await part(0, 1)), ...(await part(1, 2))]).toEqual(all);
+      expect(all.slice(64, 128)).not.toEqual(all.slice(0, 64));
+    }));
+
+  it('takes a condition of any length for each picture', () =>
+    scope(async () => {
+      const clip = new Rng(7).normal(device, [1, unet.config.clip_embd]);
+      const list = [cond, uncond, { ...cond, clip, attnWeights: [1.2, 0.4] }];
+      const draw = async (conditions: ConditionInputs[], first: number) => {
+        const rng = new Rng(2).forEntries(first);
+        const options = { shape: [conditions.length, 8, 8], rng, uncond, steps: 3 } as const;
+        return Array.from(await (await sample(unet, conditions, options)).data());
+      };
+      const alone = [];
+      for (const [i, one] of list.entries()) alone.push(...(await draw([one], i)));
+      expect(await draw(list, 0)).toEqual(alone);
+      await expect(sample(unet, list, { shape: [2, 8, 8], rng: new Rng(1) })).rejects.toThrow(
+        /3 pictures, but 2/,
+      );
+    }));
+
+  it('mixes the conditions of regions by their share', () =>
+    scope(async () => {
+      const other = { byt5: new Rng(12).normal(device, [1, 3, 20]) };
+      const share = (value: (column: number) => number) =>
+        device.tensor(
+          Float32Array.from({ length: 64 }, (_, j) => value(j % 8)),
+          [8, 8],
+        );
+      const plain = await run();
+      const left = share((x) => Number(x < 4));
+      const right = share((x) => Number(x >= 4));
+      // One condition, divided: nothing changes.
+      expect(await run({ regions: [{ cond, weight: left }] })).toEqual(plain);
+      expect(await run({ regions: [{ cond, weight: share(() => 0.5) }] })).toEqual(plain);
+      const halves = [left, right].map((weight) => ({ cond, weight }));
+      expect(await run({ regions: halves })).toEqual(plain);
+      // All or nothing.
+      const otherAlone = await run({ other });
+      expect(otherAlone).not.toEqual(plain);
+      expect(await run({ regions: [{ cond: other, weight: share(() => 1) }] })).toEqual(otherAlone);
+      expect(await run({ regions: [{ cond: other, weight: share(() => 0) }] })).toEqual(plain);
+      // The logits of a step are the mixture of the conditions' own.
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const ramp = share((x) => x / 7);
+      const [a, b, u] = [cond, other, uncond].map((inputs) => unet.forward(init, 1, inputs));
+      const mixed = a.add(b.sub(a).mul(ramp.reshape([1, 8, 8, 1])));
+      const expected = await u.add(mixed.sub(u).mul(3)).argmax().data();
+      const regions = [{ cond: other, weight: ramp }];
+      const drawn = await run({ init, cfg: 3, steps: 1, mode: 'argmax', regions });
+      expect(drawn).toEqual(Array.from(expected));
     }));
 
   it('draws from the distribution that the U-Net predicts', () =>
@@ -161,5 +328,15 @@ describe('sample', () => {
     await expect(sample(unet, cond, { ...options, steps: 0 })).rejects.toThrow(/steps must be/);
     await expect(sample(unet, cond, { ...options, temperature: 0 })).rejects.toThrow(/temperature must be/);
     await expect(sample(unet, cond, { ...options, tStart: 2 })).rejects.toThrow(/tStart and tEnd/);
+    const refuse = async (more: Partial<SampleOptions>, code: string, message: RegExp): Promise<void> => {
+      const refused = sample(unet, cond, { ...options, ...more });
+      await expect(refused).rejects.toMatchObject({ code });
+      await expect(refused).rejects.toThrow(message);
+    };
+    const mask = device.tensor(new Uint32Array(64), [1, 8, 8]);
+    await refuse({ mask }, 'argument', /mask needs/);
+    await refuse({ init: device.tensor(new Uint32Array(128), [1, 8, 16]) }, 'shape', /init must be/);
+    const regions = [{ cond, weight: device.ones([4, 8]) }];
+    await refuse({ regions }, 'shape', /weight must be f32 \[8,8\]/);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Device } from '../src/device/device.js';
 import type { TensorData } from '../src/dtype.js';
 import { replaceTokens } from '../src/ops/noise.js';
+import { where } from '../src/ops/where.js';
 import { Rng } from '../src/random/rng.js';
 import { expectError, testDevice } from './helpers.js';
 
@@ -92,5 +93,26 @@ describe('replaceTokens', () => {
     expectError(() => replaceTokens(tokens, replacement, device.tensor([1, 1, 1]), rng), 'shape', 't [3]');
     expectError(() => replaceTokens(tokens, device.tensor(new Float32Array(16)), 0.5, rng), 'dtype', 'u32');
     expect(rng.counter).toBe(0);
+  });
+});
+
+describe('where', () => {
+  it('takes one or the other, whatever the size', async () => {
+    const device = await testDevice();
+    for (const shape of [[1], [3, 5], [2, 8, 8], [4096, 5]]) {
+      const { tokens, replacement } = operands(device, shape);
+      const condition = new Rng(2).randint(device, 0, 2, shape);
+      const chosen = await condition.data();
+      expect(await where(condition, replacement, tokens).data()).toEqual(
+        Uint32Array.from(chosen, (one, i) => 2 * i + one),
+      );
+    }
+  });
+
+  it('names operands that do not fit', async () => {
+    const device = await testDevice();
+    const { tokens, replacement } = operands(device, [2, 8]);
+    expectError(() => where(tokens, replacement.reshape([16]), tokens), 'shape', 'x [16]');
+    expectError(() => where(device.ones([2, 8]), replacement, tokens), 'dtype', 'u32');
   });
 });

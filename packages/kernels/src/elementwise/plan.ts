@@ -10,11 +10,13 @@ import accumulateSource from './accumulate.wgsl';
 import castSource from './cast.wgsl';
 import unarySource from './unary.wgsl';
 import unaryGradSource from './unary_grad.wgsl';
+import whereSource from './where.wgsl';
 
 const unary = defineKernel('unary', linear, activation, sincos, unarySource);
 const unaryGrad = defineKernel('unary_grad', linear, activation, sincos, unaryGradSource);
 const binary = defineKernel('binary', linear, combine, binarySource);
 const binaryBroadcast = defineKernel('binary_broadcast', linear, combine, broadcastSource);
+const where = defineKernel('where', linear, whereSource);
 
 const accumulate = defineKernel('accumulate', linear, accumulateSource);
 
@@ -159,5 +161,16 @@ export function planAccumulate(size: number, { fresh }: { fresh: boolean }, caps
     params: { size, fresh: Number(fresh) },
     workgroups: steppedGrid(vec4s, WG, caps),
     cost: { flops: size, bytes: (fresh ? 8 : 12) * size },
+  });
+}
+
+/** Operands: condition, x, other, out. */
+export function planWhere(size: number, caps: Capabilities): Launch {
+  const vec4s = Math.ceil(size / 4);
+  return launch(where, {
+    constants: { WG },
+    params: { vec4s },
+    workgroups: steppedGrid(vec4s, WG, caps),
+    cost: { flops: size, bytes: 16 * size },
   });
 }

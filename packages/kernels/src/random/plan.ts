@@ -3,13 +3,13 @@ import linear from '../shared/linear.wgsl';
 import sincos from '../shared/sincos.wgsl';
 import drawSource from './draw.wgsl';
 import dropoutSource from './dropout.wgsl';
-import entries from './entries.wgsl';
+import byEntries from './entries.wgsl';
 import replaceSource from './replace_tokens.wgsl';
 import threefry from './threefry.wgsl';
 
-const draw = defineKernel('draw', linear, sincos, threefry, entries, drawSource);
+const draw = defineKernel('draw', linear, sincos, threefry, byEntries, drawSource);
 const dropout = defineKernel('dropout', linear, threefry, dropoutSource);
-const replace = defineKernel('replace_tokens', linear, threefry, entries, replaceSource);
+const replace = defineKernel('replace_tokens', linear, threefry, byEntries, replaceSource);
 
 /** Which stream of random words a launch reads: the generator's 64-bit key, and the number of the draw. */
 export interface RandomStream {

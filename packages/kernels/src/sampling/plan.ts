@@ -1,5 +1,5 @@
 import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
-import entries from '../random/entries.wgsl';
+import byEntries from '../random/entries.wgsl';
 import { type EntryStream, entryParams } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
@@ -21,7 +21,7 @@ import tileSource from './sample_linear.wgsl';
 import logitsSource from './sample_logits.wgsl';
 
 function defineFused(name: string, weight: string) {
-  const shared = [linear, threefry, entries, best, gumbel, consider, weight, rank4, blockNN];
+  const shared = [linear, threefry, byEntries, best, gumbel, consider, weight, rank4, blockNN];
   return {
     tile: defineKernel(name, ...shared, tile8, tileSource),
     subgroup: defineKernel(`${name}_subgroup`, subgroups, ...shared, subgroupTile, tile16, subgroupSource),
@@ -32,7 +32,7 @@ const fused = {
   f32: defineFused('sample_linear', weightF32),
   f16: defineFused('sample_linear_f16', weightF16),
 };
-const stored = defineKernel('sample_logits', linear, threefry, entries, best, gumbel, logitsSource);
+const stored = defineKernel('sample_logits', linear, threefry, byEntries, best, gumbel, logitsSource);
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
 
 /** The two passes of a draw and, between them, one (score, class) a row and chunk: `[chunks, rows, 2]` words. */

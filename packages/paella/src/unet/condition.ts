@@ -4,20 +4,30 @@ import { type Device, PaellaError, type Tensor } from '@paella/tensor';
 export interface ConditionInputs {
   /** Hidden states of the text encoder, `[B,L,byt5_embd]`. */
   byt5: Tensor;
-  /**
-   * How many of its L tokens each entry has; the rest is padding and masked. By default all count. Not together with
-   * CLIP vectors, which come after the padding.
-   */
+  /** How many of its L tokens each entry has; the rest is padding and masked. By default all count. */
   byt5Lengths?: readonly number[];
+  /**
+   * How present each of the L tokens is, from 0 to 1: the logarithm is added to the scores of attention, so 0 is as if
+   * the token were not there. What lies between two sequences of different length fades tokens in and out by it.
+   */
+  byt5Presence?: ArrayLike<number>;
   /** CLIP text vectors, `[B,clip_embd]`, not normalised. */
   clip?: Tensor;
   /** CLIP image vectors, `[B,clip_embd]`, or several of them. */
   clipImage?: Tensor | Tensor[];
   /**
-   * Factors on the attention to the last `attnWeights.length` condition tokens, applied after the softmax
-   * and not renormalised.
+   * Factors on the attention to the last `attnWeights.length` condition tokens (padding is none), applied after the
+   * softmax and not renormalised.
    */
   attnWeights?: ArrayLike<number>;
+}
+
+/** What attention makes of the condition tokens of one batch entry, besides their keys and values. */
+export interface ConditionEntry {
+  /** Of each token, from 0 to 1; 0 is masked. */
+  presence: ArrayLike<number>;
+  /** Factors on the attention to each token; by default all are 1. */
+  factors?: ArrayLike<number>;
 }
 
 /** Stands for "no attention" in a score: far below any other, and finite. */
@@ -31,60 +41,54 @@ export class Condition {
   /** One `[B,S,3c]` an attention block: queries (unused), keys, values. */
   readonly projections: readonly Tensor[];
   readonly #device: Device;
-  readonly #lengths: readonly number[];
-  readonly #weights: readonly (ArrayLike<number> | undefined)[];
+  readonly #entries: readonly ConditionEntry[];
   readonly #tokens: number;
+  readonly #hasBias: boolean;
   readonly #masks = new Map<string, Tensor>();
 
-  /**
-   * @param lengths condition tokens of each batch entry; the rest up to S is padding
-   * @param weights attention factors of each batch entry
-   */
+  /** @param entries of the batch; what they lack up to the S tokens of the projections is padding */
   constructor(
     device: Device,
     tokens: number,
     projections: readonly Tensor[],
-    lengths: readonly number[],
-    weights: readonly (ArrayLike<number> | undefined)[],
+    entries: readonly ConditionEntry[],
   ) {
-    for (const [i, factors] of weights.entries()) {
-      if (factors && !(factors.length <= lengths[i])) {
-        const message = `${factors.length} attention weights for ${lengths[i]} condition tokens`;
-        const fix = 'Give an array of at most one number a condition token.';
-        throw new PaellaError('argument', message, { fix });
-      }
-    }
     this.#device = device;
     this.#tokens = tokens;
     this.projections = projections.map((tensor) => tensor.keep());
-    this.#lengths = lengths;
-    this.#weights = weights;
+    this.#entries = entries;
+    const isWhole = ({ presence }: ConditionEntry): boolean =>
+      presence.length === tokens && Array.from(presence).every((share) => share === 1);
+    this.#hasBias = !entries.every(isWhole);
   }
 
   /** Batch entries. */
   get batch(): number {
-    return this.#lengths.length;
+    return this.#entries.length;
   }
 
   /**
-   * What masks the padding, `[B,1,1,selfKeys + S]`, or undefined where there is none.
+   * What masks padding and fades tokens, `[B,1,1,selfKeys + S]`, or undefined where all tokens are there.
    *
    * @param selfKeys keys that come before the condition's
    */
   keyBias(selfKeys: number): Tensor | undefined {
-    if (this.#lengths.every((length) => length === this.#tokens)) return undefined;
-    return this.#mask(`bias ${selfKeys}`, [this.batch, 1, 1, selfKeys + this.#tokens], (row, key) =>
-      key < selfKeys + this.#lengths[row] ? 0 : MASKED,
-    );
+    if (!this.#hasBias) return undefined;
+    return this.#mask(`bias ${selfKeys}`, [this.batch, 1, 1, selfKeys + this.#tokens], (row, key) => {
+      if (key < selfKeys) return 0;
+      const share = this.#entries[row].presence[key - selfKeys] ?? 0;
+      return share > 0 ? Math.log(share) : MASKED;
+    });
   }
 
   /** Attention factors, `[B, selfKeys + S]`, or undefined where all are 1. */
   keyWeights(selfKeys: number): Tensor | undefined {
-    if (this.#weights.every((factors) => !factors)) return undefined;
-    return this.#mask(`weights ${selfKeys}`, [this.batch, selfKeys + this.#tokens], (row, key) => {
-      const factors = this.#weights[row] ?? [];
-      return factors[key - (selfKeys + this.#lengths[row] - factors.length)] ?? 1;
-    });
+    if (this.#entries.every(({ factors }) => !factors)) return undefined;
+    return this.#mask(
+      `weights ${selfKeys}`,
+      [this.batch, selfKeys + this.#tokens],
+      (row, key) => this.#entries[row].factors?.[key - selfKeys] ?? 1,
+    );
   }
 
   dispose(): void {
@@ -104,4 +108,43 @@ export class Condition {
     }
     return mask;
   }
+}
+
+/**
+ * What the tokens of a condition are to attention, for each of its batch entries.
+ *
+ * @param tokens how many there are: ByT5's, then those of the CLIP vectors
+ * @throws PaellaError `argument` for lengths, a presence or weights that do not fit the tokens
+ */
+export function conditionEntries(inputs: ConditionInputs, tokens: number): ConditionEntry[] {
+  const { byt5, byt5Lengths, byt5Presence, attnWeights } = inputs;
+  const [batch, length] = byt5.shape;
+  const lengths = byt5Lengths ?? new Array<number>(batch).fill(length);
+  const refuse = (message: string, fix: string): never => {
+    throw new PaellaError('argument', message, { operands: { byt5: byt5.toString() }, fix });
+  };
+  if (lengths.length !== batch || !lengths.every((n) => n > 0 && n <= length)) {
+    refuse(`byt5Lengths [${lengths.join(',')}] do not fit`, 'Give one length an entry, from 1 to L.');
+  }
+  const shares = Array.from(byt5Presence ?? new Array<number>(length).fill(1));
+  if (shares.length !== length || !shares.every((share) => share >= 0 && share <= 1)) {
+    refuse(`byt5Presence [${shares.join(',')}] does not fit`, 'Give one number a token, from 0 to 1.');
+  }
+  return lengths.map((own) => {
+    const isPadding = (token: number): boolean => token >= own && token < length;
+    const presence = Float64Array.from({ length: tokens }, (_, i) => (isPadding(i) ? 0 : (shares[i] ?? 1)));
+    if (!attnWeights) return { presence };
+    const columns = tokens - (length - own);
+    if (attnWeights.length > columns) {
+      refuse(
+        `${attnWeights.length} attention weights for ${columns} condition tokens`,
+        'Give an array of at most one number a condition token.',
+      );
+    }
+    const column = (token: number): number => (token < own ? token : token - (length - own));
+    const factors = Float32Array.from({ length: tokens }, (_, i) =>
+      isPadding(i) ? 1 : (attnWeights[column(i) - (columns - attnWeights.length)] ?? 1),
+    );
+    return { presence, factors };
+  });
 }

@@ -1,7 +1,7 @@
 import { PaellaError, type Tensor, nn, ops, scope } from '@paella/tensor';
 import { NoiseLevelEmbedding } from '../noise-level.js';
 import { AttnBlock, ResBlock, TimestepBlock, norm } from './blocks.js';
-import { Condition, type ConditionInputs } from './condition.js';
+import { Condition, type ConditionInputs, conditionEntries } from './condition.js';
 import type { PaellaConfig } from './config.js';
 import { initialise } from './init.js';
 
@@ -192,14 +192,17 @@ export class Paella extends nn.Module {
   }
 
   /**
-   * Makes conditions ready for many passes; their entries are stacked along the batch in the given order.
-   * The caller disposes of the result.
+   * Makes conditions ready for many passes; their entries are stacked along the batch in the given order, and their
+   * tokens padded to the longest. The caller disposes of the result.
+   *
+   * @throws PaellaError `argument` for lengths, a presence or weights that do not fit the tokens
    */
   prepare(inputs: readonly ConditionInputs[]): Condition {
     return scope(() => {
-      const embeds = inputs.map((one) => this.genCEmbeddings(one));
-      const longest = Math.max(...embeds.map(({ shape }) => shape[1]));
-      const padded = embeds.map((embed) => {
+      const embeds = new Map([...new Set(inputs)].map((one) => [one, this.genCEmbeddings(one)]));
+      const longest = Math.max(...[...embeds.values()].map(({ shape }) => shape[1]));
+      const padded = inputs.map((one) => {
+        const embed = embeds.get(one)!;
         const [b, s, c] = embed.shape;
         return s === longest ? embed : ops.cat([embed, this.device.zeros([b, longest - s, c])], 1);
       });
@@ -207,15 +210,8 @@ export class Paella extends nn.Module {
       const projections = this.#attentionBlocks().map((block) =>
         scope(() => block.projectCondition(activated)),
       );
-      const perEntry = <T>(value: (i: number) => T): T[] =>
-        embeds.flatMap(({ shape }, i) => new Array<T>(shape[0]).fill(value(i)));
-      return new Condition(
-        this.device,
-        longest,
-        projections,
-        inputs.flatMap((one, i) => lengthsOf(one, embeds[i])),
-        perEntry((i) => inputs[i].attnWeights),
-      );
+      const entries = inputs.flatMap((one) => conditionEntries(one, embeds.get(one)!.shape[1]));
+      return new Condition(this.device, longest, projections, entries);
     });
   }
 
@@ -272,26 +268,6 @@ export class Paella extends nn.Module {
 /** What heights and widths in tokens must be multiples of. */
 export const tokenMultiple = ({ patch_size, c_hidden }: PaellaConfig): number =>
   patch_size * 2 ** (c_hidden.length - 1);
-
-/** Condition tokens of each entry that are no padding. */
-function lengthsOf(
-  { byt5, byt5Lengths, clip, clipImage }: ConditionInputs,
-  embed: Tensor,
-): readonly number[] {
-  const [batch, length] = embed.shape;
-  if (!byt5Lengths) return new Array<number>(batch).fill(length);
-  const fits = byt5Lengths.length === batch && byt5Lengths.every((n) => n > 0 && n <= byt5.shape[1]);
-  if (!fits || clip || clipImage) {
-    throw new PaellaError(
-      'argument',
-      `byt5Lengths [${byt5Lengths.join(',')}] do not fit ${byt5.toString()}`,
-      {
-        fix: 'Give one length an entry, from 1 to L, and no CLIP vectors beside them.',
-      },
-    );
-  }
-  return byt5Lengths;
-}
 
 function checkConfig(config: PaellaConfig): void {
   const { c_hidden, nhead, blocks, level_config, kernel_size } = config;

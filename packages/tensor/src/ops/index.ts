@@ -15,3 +15,4 @@ export { globalResponseNorm, modulate } from './response-norm.js';
 export * from './sampling.js';
 export * from './softmax.js';
 export * from './timestep.js';
+export { where } from './where.js';
