@@ -1,3 +1,12 @@
+export { CLIP } from './clip/clip.js';
+export { CLIP_VIT_H_14, type CLIPConfig, type CLIPTextConfig, type CLIPVisionConfig } from './clip/config.js';
+export { openClipNames } from './clip/names.js';
+export {
+  clipTokenizer,
+  openClipTokenizer,
+  type ClipTokenizer,
+  type ClipVocabulary,
+} from './clip/tokenizer.js';
 export {
   contactSheet,
   decodeTokens,
@@ -46,6 +55,14 @@ export {
 } from './pipeline.js';
 export { PRESETS, type Preset, type SamplerSettings } from './presets.js';
 export type { LoadProgress } from './residents.js';
+export {
+  alphaCumprod,
+  diffuse,
+  samplePrior,
+  type PriorSampler,
+  type SamplePriorOptions,
+} from './prior/diffuzz.js';
+export { PRIOR_V1, PriorModel, type PriorConfig } from './prior/prior-model.js';
 export { coverImage } from './resize.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';

@@ -15,8 +15,15 @@ export const text = async (name: string): Promise<string> => new TextDecoder().d
 
 export const json = async <T>(name: string): Promise<T> => JSON.parse(await text(name)) as T;
 
+/** The part of a file whose keys begin with `prefix`, without it. */
+export const sub = (state: StateDict, prefix: string): StateDict => ({
+  keys: () => state.keys().flatMap((key) => (key.startsWith(prefix) ? [key.slice(prefix.length)] : [])),
+  info: (key) => state.info(prefix + key),
+  get: (key) => state.get(prefix + key),
+});
+
 /** An entry as floats. */
-export async function floats(state: StateDict, key: string): Promise<Float32Array> {
+export async function floats(state: StateDict, key: string): Promise<Float32Array<ArrayBuffer>> {
   return Float32Array.from((await state.get(key)).data as Float32Array);
 }
 

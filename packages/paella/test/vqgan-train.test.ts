@@ -1,7 +1,7 @@
 import { Rng, nn, optim, scope } from '@paella/tensor';
 import { describe, expect, it } from 'vitest';
 import { Discriminator, VQModel, codeUsage, ssim, vqganStep } from '../src/index.js';
-import { checkpoint, expectGolden, floats, imageInput, testDevice } from './helpers.js';
+import { checkpoint, expectGolden, floats, imageInput, sub, testDevice } from './helpers.js';
 
 describe('Discriminator', () => {
   it('equals PyTorch in evaluation mode', () =>
@@ -9,13 +9,7 @@ describe('Discriminator', () => {
       const device = await testDevice();
       const golden = await checkpoint('discriminator-tiny.golden.safetensors');
       const discriminator = new Discriminator({ c_in: 3, c_hidden: 32, depth: 4 }, { device });
-      const prefix = 'state/';
-      await discriminator.loadStateDict({
-        keys: () =>
-          golden.keys().flatMap((key) => (key.startsWith(prefix) ? [key.slice(prefix.length)] : [])),
-        info: (key) => golden.info(prefix + key),
-        get: (key) => golden.get(prefix + key),
-      });
+      await discriminator.loadStateDict(sub(golden, 'state/'));
       await expectGolden(discriminator.forward(await imageInput(device, golden, 'image')), golden, 'output');
       discriminator.dispose();
     }));

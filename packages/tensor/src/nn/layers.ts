@@ -5,7 +5,7 @@ import { dropout } from '../ops/dropout.js';
 import { embedding } from '../ops/embedding.js';
 import { linear } from '../ops/matmul.js';
 import { batchNorm, batchNormTraining } from '../ops/channel-norm.js';
-import { rmsNorm } from '../ops/norm.js';
+import { layerNorm, rmsNorm } from '../ops/norm.js';
 import { globalResponseNorm } from '../ops/response-norm.js';
 import type { Tensor } from '../tensor.js';
 import { noGrad } from '../autograd/mode.js';
@@ -110,6 +110,28 @@ export class Embedding extends Module {
   /** u32 `[…]` → `[…,dim]` */
   forward(indices: Tensor): Tensor {
     return embedding(indices, this.weight.value);
+  }
+}
+
+/** Layer norm with weight and bias over the last dimension. */
+export class LayerNorm extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly #eps: number;
+
+  constructor(dim: number, context: ModuleContext, { eps = 1e-5 } = {}) {
+    super(context);
+    this.weight = new Parameter(context.device, [dim]);
+    this.bias = new Parameter(context.device, [dim]);
+    this.#eps = eps;
+    if (context.rng) {
+      init.constant_(this.weight, 1);
+      init.constant_(this.bias, 0);
+    }
+  }
+
+  forward(x: Tensor): Tensor {
+    return layerNorm(x, { weight: this.weight.value, bias: this.bias.value, eps: this.#eps });
   }
 }
 

@@ -1,0 +1,30 @@
+import { decodeHTML } from 'entities/decode';
+
+/** Single and double quotes that writing programs make of straight ones. */
+const SINGLE_QUOTES = /[\u02bc\u2018-\u201b]/g;
+const DOUBLE_QUOTES = /[\u201c-\u201f]/g;
+/** Letters that are printed as one: ﬁ; and letters as wide as Chinese ones: Ａ. */
+const LIGATURES = /[\u0132\u0133\ufb00-\ufb06]/g;
+const WIDE = /[\uff01-\uffef\u3000]/g;
+/** Those that end no line: U+0000 to U+0008, … and marks that programs leave in texts. */
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b\u000e-\u001f\u007f\u206a-\u206f\ufeff\ufff9-\ufffc]/g;
+// oxlint-disable-next-line no-control-regex
+const SPACES = /[\s\u001c-\u001f\u0085]+/g;
+
+/**
+ * A text as open_clip's tokenizer cleans it: HTML entities become what they stand for (`&amp;amp;` too), runs of space
+ * one space, letters lower case, and typographic variants the plain characters, as the Python package ftfy does it.
+ *
+ * Of ftfy, the repair of texts that were decoded in the wrong encoding is left out.
+ */
+export function cleanText(text: string): string {
+  const plain = text
+    .replace(LIGATURES, (letters) => letters.normalize('NFKC'))
+    .replace(WIDE, (letter) => letter.normalize('NFKC'))
+    .replace(SINGLE_QUOTES, "'")
+    .replace(DOUBLE_QUOTES, '"')
+    .replace(CONTROLS, '')
+    .normalize('NFC');
+  return decodeHTML(decodeHTML(plain)).replace(SPACES, ' ').trim().toLowerCase();
+}
