@@ -1,5 +1,8 @@
 import type { Device, StateDict, nn } from '@paella/tensor';
+import type { CLIP } from './clip/clip.js';
+import type { ClipTokenizer } from './clip/tokenizer.js';
 import type { SamplerSettings } from './presets.js';
+import type { PriorModel } from './prior/prior-model.js';
 import type { ByT5Encoder } from './text/byt5.js';
 import type { WordVectorEncoder } from './text/word-vectors.js';
 import type { Paella } from './unet/paella.js';
@@ -35,6 +38,10 @@ export interface Model {
   text:
     | { kind: 'byt5'; part: ModelPart<ByT5Encoder> }
     | { kind: 'word-vectors'; open(device: Device): Promise<WordVectorEncoder> };
+  /** CLIP's towers, and the prior that makes image vectors of text vectors. */
+  clipText?: { part: ModelPart<CLIP>; tokenizer(): Promise<ClipTokenizer> };
+  clipImage?: ModelPart<CLIP>;
+  prior?: ModelPart<PriorModel>;
   /** Optional parts that were looked for and not found. */
   missing: readonly MissingPart[];
 }

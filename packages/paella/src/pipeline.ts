@@ -1,9 +1,10 @@
-import { type Device, PaellaError, Rng, type Tensor, noGrad, ops, scope } from '@paella/tensor';
+import { type Device, PaellaError, Rng, Tensor, noGrad, scope } from '@paella/tensor';
 import { Conditioner, type ConditionRequest } from './conditioner.js';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import type { Model } from './model.js';
 import { openModel } from './open-model.js';
 import { PRESETS, type Preset, type SamplerSettings } from './presets.js';
+import type { Conditions } from './predict.js';
 import { type ResidentOptions, Residents } from './residents.js';
 import { type SampleOptions, sample } from './sample.js';
 import type { ConditionInputs } from './unet/condition.js';
@@ -17,7 +18,18 @@ export interface LoadOptions extends ResidentOptions {
 /** How pictures are drawn: what all applications share. */
 export interface DrawOptions extends Pick<
   SampleOptions,
-  'steps' | 'renoiseSteps' | 'temperature' | 'cfg' | 'conditionalSteps' | 'mode' | 'tStart' | 'signal'
+  | 'steps'
+  | 'renoiseSteps'
+  | 'renoise'
+  | 'temperature'
+  | 'cfg'
+  | 'conditionalSteps'
+  | 'mode'
+  | 'tStart'
+  | 'init'
+  | 'mask'
+  | 'regions'
+  | 'signal'
 > {
   /** Where the settings come from that are not given here; the model's own by default. */
   preset?: Preset;
@@ -29,14 +41,12 @@ export interface DrawOptions extends Pick<
   sameNoise?: boolean;
   /** Width and height in pixels; multiples of `pipeline.sizeMultiple`. */
   size?: readonly [number, number];
-  /** Tokens to start from instead of noise, u32 `[pictures,H,W]`, or `[1,H,W]` for all. */
-  init?: Tensor;
   /** Pictures a pass; by default as many as the adapter takes. */
   batchSize?: number;
   onStep?: (info: GenerationStep) => void | Promise<void>;
 }
 
-export interface GenerateOptions extends Omit<DrawOptions, 'init' | 'tStart'> {
+export interface GenerateOptions extends Omit<DrawOptions, 'init' | 'mask' | 'regions' | 'tStart'> {
   /** Pictures of each prompt. */
   count?: number;
   /** What the pictures should not show. */
@@ -143,25 +153,37 @@ export class Pipeline {
   }
 
   /**
-   * The U-Net's inputs for prompts, each of batch 1. They belong to the caller's scope.
+   * The U-Net's inputs for prompts and pictures, each of batch 1. They belong to the caller's scope.
+   *
+   * @param options those that a prior draws by: give `draw` the same
+   * @throws PaellaError `unsupported` for images if {@link takesImages} is false
    */
-  conditions(requests: readonly ConditionRequest[]): Promise<ConditionInputs[]> {
-    return this.#conditioner.encode(requests);
+  conditions(
+    requests: readonly ConditionRequest[],
+    options: Pick<DrawOptions, 'seed' | 'first' | 'preset' | 'signal'> = {},
+  ): Promise<ConditionInputs[]> {
+    const { seed = randomSeed(), first, signal } = options;
+    return this.#conditioner.encode(requests, { seed, first, signal, settings: this.settings(options) });
+  }
+
+  /** Whether {@link conditions} may be asked for what takes after images. */
+  get takesImages(): boolean {
+    return this.#conditioner.takesImages;
   }
 
   /**
    * Draws a picture for each condition: what all applications share. Pictures that do not fit into one pass are drawn
    * in several, with equal results.
    *
-   * @param uncond what to move away from, for all pictures
+   * @param uncond what to move away from, for all pictures, or one for each
    * @throws PaellaError `argument` for options out of range, `aborted` if the signal fires between steps
    */
   async draw(
     conditions: readonly ConditionInputs[],
-    uncond: ConditionInputs,
+    uncond: Conditions,
     options: DrawOptions = {},
   ): Promise<Generation> {
-    const { seed = randomSeed(), first = 0, sameNoise, init, onStep } = options;
+    const { seed = randomSeed(), first = 0, sameNoise, init, mask, regions, onStep } = options;
     const settings = this.settings(options);
     const [height, width] = this.tokenGrid(options.size ?? this.model.imageSize);
     const unet = await this.#residents.get(this.model.unet);
@@ -174,15 +196,21 @@ export class Pipeline {
     for (let pass = 0; pass < passes; pass++) {
       const start = pass * perPass;
       const some = conditions.slice(start, start + perPass);
+      const ofPass = <T extends Conditions | Tensor>(all: T): T => partOf(all, start, some.length);
       await scope(async () => {
-        const drawn = await sample(unet, stack(some), {
+        const drawn = await sample(unet, some, {
           ...options,
           ...settings,
-          uncond: stack(new Array<ConditionInputs>(some.length).fill(uncond)),
+          uncond: ofPass(uncond),
           shape: [some.length, height, width],
           rng: new Rng(seed).forEntries(sameNoise ? first : first + start, sameNoise ? 0 : 1),
           cfg: options.cfg === undefined ? settings.cfg : options.cfg,
-          init: init && ofPass(init, start, some.length),
+          init: init && ofPass(init),
+          mask: mask && ofPass(mask),
+          regions: regions?.map(({ cond, weight }) => ({
+            cond: ofPass(cond),
+            weight: weight.rank === 3 ? ofPass(weight) : weight,
+          })),
           onStep:
             onStep &&
             (({ step, tokens: now }) =>
@@ -266,9 +294,12 @@ export class Pipeline {
   }
 }
 
-/** The entries of one pass; a single one serves all. */
-const ofPass = (all: Tensor, start: number, count: number): Tensor =>
-  all.shape[0] === 1 ? all : all.slice(0, start, start + count);
+/** The pictures of one pass; what stands for all of them stays. */
+function partOf<T extends Conditions | Tensor>(all: T, start: number, count: number): T;
+function partOf(all: Conditions | Tensor, start: number, count: number): Conditions | Tensor {
+  if (all instanceof Tensor) return all.shape[0] === 1 ? all : all.slice(0, start, start + count);
+  return 'byt5' in all ? all : all.slice(start, start + count);
+}
 
 /** Starts to compile what drawing a picture takes, so that it is ready when the weights are. */
 async function rehearse(model: Model, device: Device, dtype: 'f32' | 'f16'): Promise<void> {
@@ -281,7 +312,7 @@ async function rehearse(model: Model, device: Device, dtype: 'f32' | 'f16'): Pro
   });
   await scope(async () => {
     // The shorter of the two is padded and masked, as the empty prompt is.
-    const inputs = { uncond: condition(1), shape: [1, height, width], rng: new Rng(0) } as const;
+    const inputs = { uncond: condition(1), shape: [1, height, width], rng: new Rng(0).forEntries() } as const;
     const { temperature, cfg } = model.sampler;
     const options = { ...inputs, temperature, cfg, steps: 2, renoiseSteps: 1 };
     const tokens = await sample(unet, condition(4), options);
@@ -291,13 +322,3 @@ async function rehearse(model: Model, device: Device, dtype: 'f32' | 'f16'): Pro
 
 /** A seed for those who name none. */
 export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
-
-const stack = (conditions: readonly ConditionInputs[]): ConditionInputs =>
-  conditions.length === 1
-    ? conditions[0]
-    : {
-        byt5: ops.cat(
-          conditions.map(({ byt5 }) => byt5),
-          0,
-        ),
-      };

@@ -1,10 +1,14 @@
-import { PaellaError } from '@paella/tensor';
+import { PaellaError, type StateDict } from '@paella/tensor';
 import * as z from 'zod';
+import { CLIP } from './clip/clip.js';
+import { CLIP_VIT_H_14, type CLIPConfig } from './clip/config.js';
+import { openClipTokenizer } from './clip/tokenizer.js';
 import type { Folder } from './folder.js';
 import { type IdentifiedModel, identifyModel } from './inspect.js';
 import type { MissingPart, Model } from './model.js';
 import { unetConfig } from './model-folder.js';
 import { PRESETS } from './presets.js';
+import { type PriorConfig, PriorModel } from './prior/prior-model.js';
 import { ByT5Encoder } from './text/byt5.js';
 import { openByT5Folder } from './text/byt5-folder.js';
 import type { PaellaConfig } from './unet/config.js';
@@ -44,6 +48,22 @@ const RELEASES = {
   },
 } as const satisfies Record<string, Release>;
 
+/** Without these the U-Net still draws, from less. */
+const OPTIONAL = {
+  clip: {
+    file: 'clip-vit-h-14/',
+    names: ['clip-vit-h-14/open_clip_model.safetensors', 'clip-vit-h-14/open_clip_pytorch_model.bin'],
+    purpose: 'CLIP, which reads the prompt a second time, and pictures',
+    published: 'https://huggingface.co/laion/CLIP-ViT-H-14-laion2B-s32B-b79K',
+  },
+  prior: {
+    file: 'prior_v1.pt',
+    names: ['prior_v1.pt', 'prior_v1.safetensors'],
+    purpose: 'the prior, which imagines a picture for a prompt',
+    published: PAELLA,
+  },
+} as const satisfies Record<string, Release>;
+
 /** Whether a folder holds the released U-Net, which is what tells such folders apart. */
 export const isReleased = async (folder: Folder): Promise<boolean> =>
   (await folder.find(RELEASES.unet.names)) !== undefined;
@@ -60,6 +80,7 @@ export async function describeReleased(folder: Folder): Promise<Model> {
     [RELEASES.unet, RELEASES.vqgan, RELEASES.byt5].map(({ names }) => folder.find(names)),
   );
   requireAll(folder, { unet: unetFile, vqgan: vqganFile, byt5: byt5File });
+  const optional = await openOptional(folder);
   const unet = await readUnetConfig(folder, unetFile!);
   const vqgan = await readVqganConfig(folder, vqganFile!);
   const byt5 = await openByT5Folder(folder.locate('byt5-xl'));
@@ -90,7 +111,40 @@ export async function describeReleased(folder: Folder): Promise<Model> {
         state: () => byt5.state(),
       },
     },
-    missing: [],
+    ...optional,
+  };
+}
+
+/** CLIP and the prior, as far as they are there. */
+async function openOptional(
+  folder: Folder,
+): Promise<Pick<Model, 'clipText' | 'clipImage' | 'prior' | 'missing'>> {
+  const [clipFile, priorFile] = await Promise.all(
+    [OPTIONAL.clip, OPTIONAL.prior].map(({ names }) => folder.find(names)),
+  );
+  const missing = [...(clipFile ? [] : [OPTIONAL.clip]), ...(priorFile ? [] : [OPTIONAL.prior])];
+  const clip = clipFile ? await openClip(folder, clipFile) : {};
+  if (!priorFile) return { ...clip, missing };
+  const config = await readPriorConfig(folder, priorFile);
+  const prior: Model['prior'] = {
+    name: 'prior',
+    build: (device) => new PriorModel(config, { device }),
+    state: () => folder.checkpoint(priorFile),
+  };
+  return { ...clip, prior, missing };
+}
+
+async function openClip(folder: Folder, file: string): Promise<Pick<Model, 'clipText' | 'clipImage'>> {
+  const config = await readClipConfig(folder.inside('clip-vit-h-14'));
+  const state = (): Promise<StateDict> => folder.checkpoint(file);
+  const text: CLIPConfig = { ...config, vision_cfg: null };
+  const image: CLIPConfig = { ...config, text_cfg: null };
+  return {
+    clipText: {
+      part: { name: 'clip_text', build: (device) => new CLIP(text, { device }), state },
+      tokenizer: () => openClipTokenizer(folder.inside('clip-vit-h-14')),
+    },
+    clipImage: { name: 'clip_image', build: (device) => new CLIP(image, { device }), state },
   };
 }
 
@@ -126,6 +180,31 @@ function complete<T extends object>(what: string, config: { [K in keyof T]: T[K]
   return config as T;
 }
 
+const count = z.int().positive();
+
+/** What open_clip writes beside weights; fields that the towers have no use for are left aside. */
+const openClipConfig = z.object({
+  model_cfg: z.object({
+    embed_dim: count,
+    text_cfg: z.object({
+      context_length: count,
+      vocab_size: count,
+      width: count,
+      heads: count,
+      layers: count,
+      mlp_ratio: z.number().optional(),
+    }),
+    vision_cfg: z.object({
+      image_size: count,
+      patch_size: count,
+      width: count,
+      head_width: count.default(64),
+      layers: count,
+      mlp_ratio: z.number().optional(),
+    }),
+  }),
+});
+
 /** Upstream's constructor has 16 heads wherever there is attention; shapes don't tell. */
 const HEADS = 16;
 
@@ -148,4 +227,19 @@ async function readVqganConfig(folder: Folder, file: string): Promise<VQModelCon
   const found = await identify(folder, file);
   if (found.kind !== 'vqgan') throw wrongKind(folder, file, 'VQGAN', found);
   return complete<VQModelConfig>(file, { ...found.config, scale_factor: VQGAN_F4.scale_factor });
+}
+
+async function readPriorConfig(folder: Folder, file: string): Promise<PriorConfig> {
+  const found = await identify(folder, file);
+  if (found.kind !== 'prior') throw wrongKind(folder, file, 'prior', found);
+  return complete<PriorConfig>(file, found.config);
+}
+
+/** `open_clip_config.json` beside the weights, or else the one that the U-Net was trained with. */
+async function readClipConfig(folder: Folder): Promise<CLIPConfig> {
+  const file = await folder.find(['open_clip_config.json']);
+  if (!file) return CLIP_VIT_H_14;
+  const parsed = openClipConfig.safeParse(JSON.parse(await folder.text(file)));
+  if (parsed.success) return parsed.data.model_cfg;
+  throw new PaellaError('format', `${String(folder.locate(file))}: ${z.prettifyError(parsed.error)}`);
 }
