@@ -56,14 +56,16 @@ export async function bulkEncode(
   const names = createHash('sha256');
   for (const part of parts) names.update(`${part.names.join('\n')}\n\n`);
   const settings = {
+    command: 'encode',
     data: { parts: parts.length, names: names.digest('hex').slice(0, 16) },
     size,
     model: { vqgan },
     dtype,
     batch,
-    shardSize,
+    // Shards are as large as they are.
+    ...(parts[0].length !== null && { shardSize }),
   };
-  const work = { kind: 'encode', prefix: 'encoded', tars: parts.length, settings };
+  const work = { prefix: 'encoded', tars: parts.length, settings };
   const folder = BulkFolder.open(options.out, work);
 
   const prepare = async (): Promise<Maker> => {

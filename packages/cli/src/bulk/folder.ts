@@ -11,8 +11,6 @@ import { takeLock } from '../run/lock.js';
 
 /** What must be the same in all processes, and when the work goes on. */
 export interface Work {
-  /** The command: `generate` or `encode`. */
-  kind: string;
   /** Tars are called `generated-00012.tar`, say. */
   prefix: string;
   /** How many there will be. */
@@ -77,8 +75,7 @@ export class BulkFolder {
     } catch (cause) {
       throw new PaellaError('not-found', `${path} cannot be a folder: ${reason(cause)}`, { cause });
     }
-    const { kind, settings } = work;
-    const own = `${JSON.stringify({ kind, settings }, null, 2)}\n`;
+    const own = `${JSON.stringify(work.settings, null, 2)}\n`;
     if (!existsSync(file) && readdirSync(path).some((name) => name.endsWith('.tar'))) {
       throw new PaellaError('argument', `${path} already holds tar files`, { fix: 'Name an empty folder.' });
     }
@@ -98,14 +95,14 @@ export class BulkFolder {
     return `${this.#stem(tar)}.tar`;
   }
 
-  /** The record of a tar that is complete, else null. */
+  /** The record of a tar that is complete, else null; what is damaged counts as missing and is made again. */
   record(tar: number): TarRecord | null {
-    const file = this.#file(tar, 'json');
-    if (!existsSync(file)) return null;
-    const parsed = tarRecord.safeParse(readJson(file));
-    if (!parsed.success) throw damaged(file, z.prettifyError(parsed.error));
-    const size = statSync(this.#file(tar, 'tar'), { throwIfNoEntry: false })?.size;
-    return size === parsed.data.bytes ? parsed.data : null;
+    try {
+      const record = tarRecord.parse(JSON.parse(readFileSync(this.#file(tar, 'json'), 'utf8')));
+      return statSync(this.#file(tar, 'tar')).size === record.bytes ? record : null;
+    } catch {
+      return null;
+    }
   }
 
   /**
@@ -150,7 +147,6 @@ export class BulkFolder {
    * @returns its path, or null while tars are missing
    */
   finish(): string | null {
-    const { kind, settings } = this.work;
     const tars: TarRecord[] = [];
     for (let tar = 0; tar < this.work.tars; tar++) {
       const record = this.record(tar);
@@ -161,8 +157,7 @@ export class BulkFolder {
       tars.reduce((total, record) => total + count(record), 0);
     const manifest = {
       format: 'paella-bulk/1',
-      kind,
-      settings,
+      settings: this.work.settings,
       items: sum(({ items }) => items),
       failed: sum(({ failed }) => failed.length),
       tars,
@@ -185,12 +180,6 @@ function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw damaged(file, reason(cause), cause);
+    throw new PaellaError('format', `${file} is damaged: ${reason(cause)}`, { cause });
   }
 }
-
-const damaged = (file: string, what: string, cause?: unknown): PaellaError =>
-  new PaellaError('format', `${file} is damaged: ${what}`, {
-    cause,
-    fix: 'Delete it if it is the record of one tar, which is then made again; else begin with an empty folder.',
-  });

@@ -9,7 +9,7 @@ import { BulkFolder, type Content } from './folder.js';
 import { modelIdentity } from './identity.js';
 import { type Maker, runJob } from './job.js';
 import type { BulkOptions } from './options.js';
-import { type Item, type Plan, planPictures, runsOf } from './plan.js';
+import { type Item, planPictures, runsOf } from './plan.js';
 import { readPrompts } from './prompts.js';
 import { report } from './report.js';
 
@@ -18,6 +18,9 @@ export interface BulkGenerateOptions extends GenerateOptions, BulkOptions {
   out: string;
   skipBadLines?: boolean;
 }
+
+/** Encoded prompts that are kept on the device. */
+const promptsAtOnce = 256;
 
 /**
  * Draws the pictures of a shard. Picture k is drawn with the noise of number k of the seed, and batches begin at the same
@@ -44,6 +47,7 @@ export async function bulkGenerate(
   const negative = options.negative ?? base.negative ?? '';
   const plan = planPictures(lines, { seed, negative, count, shardSize, batch });
   const settings = {
+    command: 'generate',
     prompts: { sha256, lines: lines.length },
     count,
     seed,
@@ -54,7 +58,7 @@ export async function bulkGenerate(
     batch,
     shardSize,
   };
-  const work = { kind: 'generate', prefix: 'generated', tars: plan.tars, settings };
+  const work = { prefix: 'generated', tars: plan.tars, settings };
   const folder = BulkFolder.open(options.out, work);
 
   const prepare = async (): Promise<Maker> => {
@@ -67,16 +71,17 @@ export async function bulkGenerate(
         context.out.progress(`loading ${part}`, done, total);
       },
     });
-    const draw = (items: readonly Item[]): Promise<RgbaImage[]> =>
-      drawRun(pipeline, items, { ...drawing, signal: context.signal });
     return {
       by: { adapter: device.info.name, version },
       async make(tar, ready): Promise<Content> {
         const members: Member[] = [];
-        for (const run of plan.batches(tar).flatMap(runsOf)) {
-          const images = await draw(run);
-          run.forEach((item, i) => members.push(...membersOf(item, images[i], plan, model.name, drawing)));
-          ready(run.length);
+        for (const group of groupsOf(plan.batches(tar), Math.ceil(promptsAtOnce / batch))) {
+          await drawGroup(pipeline, group, { ...drawing, signal: context.signal }, (items, images) => {
+            items.forEach((item, i) => {
+              members.push(...membersOf(item, images[i], plan.keyOf(item.index), model.name, drawing));
+            });
+            ready(items.length);
+          });
         }
         const troubles = plan.linesOf(tar).flatMap((line) => failed.get(line) ?? []);
         return { members, items: plan.sizeOf(tar), failed: troubles };
@@ -86,25 +91,42 @@ export async function bulkGenerate(
   report(context, await runJob(context, { folder, shard, sizeOf: plan.sizeOf, prepare }), 'pictures');
 }
 
-/** Pictures of one seed, whose numbers follow each other, and of one negative prompt. */
-function drawRun(pipeline: Pipeline, items: readonly Item[], drawing: Drawing): Promise<RgbaImage[]> {
-  const [{ negative, seed, stream: first }] = items;
-  const requests = items.map(({ prompt }) => ({ prompt }));
+/**
+ * Draws batches one after the other. Their prompts are encoded before the first, all at once: where memory is low, the
+ * text encoder has to go before the U-Net comes.
+ */
+function drawGroup(
+  pipeline: Pipeline,
+  batches: readonly (readonly Item[])[],
+  drawing: Drawing,
+  ready: (items: readonly Item[], images: readonly RgbaImage[]) => void,
+): Promise<void> {
+  const items = batches.flat();
+  const prompts = items.map(({ prompt }) => ({ prompt }));
+  const negatives = items.map(({ negative }) => ({ prompt: negative, asWritten: true }));
   return scope(async () => {
-    const [uncond, ...conditions] = await pipeline.conditions([
-      { prompt: negative, asWritten: true },
-      ...requests,
-    ]);
-    const { images } = await pipeline.draw(conditions, uncond, { ...drawing, seed, first });
-    return images;
+    const conditions = await pipeline.conditions([...prompts, ...negatives]);
+    let at = 0;
+    for (const run of batches.flatMap(runsOf)) {
+      const cond = conditions.slice(at, at + run.length);
+      const uncond = conditions.slice(items.length + at, items.length + at + run.length);
+      at += run.length;
+      const [{ seed, stream: first }] = run;
+      const { images } = await pipeline.draw(cond, uncond, { ...drawing, seed, first });
+      ready(run, images);
+    }
   });
+}
+
+function groupsOf<T>(all: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
 }
 
 /** The files of an item: picture, what it was made from, and the caption that training reads. */
 function membersOf(
   { index, line, prompt, negative, seed }: Item,
   image: RgbaImage,
-  { keyOf }: Plan,
+  key: string,
   model: string,
   { size, ...settings }: Drawing,
 ): Member[] {
@@ -120,7 +142,6 @@ function membersOf(
     model,
     settings,
   };
-  const key = keyOf(index);
   return [
     [`${key}.png`, encodeImage(`${key}.png`, image)],
     [`${key}.json`, Buffer.from(JSON.stringify(json))],

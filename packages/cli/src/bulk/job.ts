@@ -60,16 +60,15 @@ export async function runJob(context: Context, job: Job): Promise<Summary> {
         'A smaller --shard-size makes more of them',
     );
   }
-  const { elsewhere, seconds } = left.length > 0 ? await makeTars(context, job, left) : nothingLeft;
+  const { items, elsewhere, seconds } = left.length > 0 ? await makeTars(context, job, left) : nothingLeft;
   const records = mine.flatMap((tar) => folder.record(tar) ?? []);
-  const skipped = count(before);
   const failures = records.flatMap(({ failed }) => failed.map(({ name, reason }) => `${name}: ${reason}`));
   return {
     out: folder.path,
     shard: `${shard.index}/${shard.count}`,
     tars: records.map(({ tar }) => tar),
-    items: count(records) - skipped,
-    skipped,
+    items,
+    skipped: before.reduce((sum, record) => sum + record.items, 0),
     failed: failures.length,
     failures: failures.slice(0, failuresShown),
     elsewhere,
@@ -78,42 +77,52 @@ export async function runJob(context: Context, job: Job): Promise<Summary> {
   };
 }
 
-const nothingLeft = { elsewhere: 0, seconds: 0 };
-const count = (records: readonly TarRecord[]): number => records.reduce((sum, { items }) => sum + items, 0);
+const nothingLeft = { items: 0, elsewhere: 0, seconds: 0 };
 
 async function makeTars(
   context: Context,
   { folder, sizeOf, prepare }: Job,
   left: readonly number[],
-): Promise<{ elsewhere: number; seconds: number }> {
+): Promise<typeof nothingLeft> {
   const { make, by } = await prepare();
   const sizes = left.map(sizeOf);
   const total = sizes.every((size) => size !== null) ? sizes.reduce((a, b) => a + b, 0) : null;
   const progress = new Progress(context.out, left.length, total);
+  let items = 0;
   let elsewhere = 0;
   const unmade: string[] = [];
   for (const tar of left) {
     const release = folder.claim(tar);
     if (!release) {
       elsewhere++;
+      progress.leave(sizeOf(tar));
       context.out.note(`${folder.name(tar)} is being made by another process`);
       continue;
     }
     try {
       context.checkInterrupt();
-      if (folder.record(tar)) continue; // by another process, meanwhile
-      const content = await make(tar, (items) => {
-        progress.add(items);
+      if (folder.record(tar)) {
+        progress.leave(sizeOf(tar)); // another process made it meanwhile
+        continue;
+      }
+      const content = await make(tar, (ready) => {
+        progress.add(ready);
         context.checkInterrupt();
       });
       if (!content) {
+        progress.leave(sizeOf(tar));
         unmade.push(folder.name(tar));
         continue;
       }
       await folder.write(tar, content, by);
+      items += content.items;
       progress.tar(folder.name(tar));
     } catch (error) {
-      throw error instanceof PaellaError && error.code === 'aborted' ? stopped(folder) : error;
+      if (!(error instanceof PaellaError && error.code === 'aborted')) throw error;
+      const there = left.filter((one) => folder.record(one)).length;
+      throw new PaellaError('aborted', `stopped with ${left.length - there} tars to go; complete ones stay`, {
+        fix: 'Run the same command again to go on.',
+      });
     } finally {
       release();
     }
@@ -128,10 +137,5 @@ async function makeTars(
     );
   }
   context.out.note(`${duration(progress.seconds)} in all`);
-  return { elsewhere, seconds: progress.seconds };
+  return { items, elsewhere, seconds: progress.seconds };
 }
-
-const stopped = (folder: BulkFolder): PaellaError =>
-  new PaellaError('aborted', `stopped; complete tars stay in ${folder.path}`, {
-    fix: 'Run the same command again to go on.',
-  });

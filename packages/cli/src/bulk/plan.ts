@@ -80,14 +80,13 @@ export function planPictures(
   };
 }
 
-/** Cuts a batch where a picture's noise doesn't follow that of the one before, or it has another negative prompt. */
+/** Cuts a batch where the noise of a picture doesn't follow that of the one before. */
 export function runsOf(batch: readonly Item[]): Item[][] {
   const runs: Item[][] = [];
   for (const item of batch) {
     const run = runs.at(-1);
     const last = run?.at(-1);
-    const follows = last && last.seed === item.seed && last.stream + 1 === item.stream;
-    if (run && follows && last.negative === item.negative) run.push(item);
+    if (run && last?.seed === item.seed && last.stream + 1 === item.stream) run.push(item);
     else runs.push([item]);
   }
   return runs;

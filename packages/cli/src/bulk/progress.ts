@@ -15,8 +15,8 @@ export function duration(seconds: number): string {
 /** Counts items as they are made: a bar on a terminal, and a line a tar in the log of a job. */
 export class Progress {
   readonly #out: Output;
-  readonly #tars: number;
-  readonly #total: number | null;
+  #tars: number;
+  #total: number | null;
   readonly #started = performance.now();
   #items = 0;
   #tarsDone = 0;
@@ -41,7 +41,13 @@ export class Progress {
     this.#out.note(`${name} (${this.#tarsDone}/${this.#tars}): ${this.#pace()}`);
   }
 
-  /** Another process makes these tars: they are no work for this one. */
+  /** A tar is no work of this process after all. */
+  leave(items: number | null): void {
+    this.#tars--;
+    if (this.#total !== null) this.#total -= items ?? 0;
+  }
+
+  /** Since the start. */
   get seconds(): number {
     return (performance.now() - this.#started) / 1000;
   }
