@@ -1,5 +1,6 @@
 import { type Device, PaellaError, Rng, type Tensor, noGrad, ops, scope } from '@paella/tensor';
 import { preprocessClip } from './clip/preprocess.js';
+import type { ClipTokenizer } from './clip/tokenizer.js';
 import type { RgbaImage } from './image.js';
 import type { Model } from './model.js';
 import type { SamplerSettings } from './presets.js';
@@ -56,6 +57,7 @@ export class Conditioner {
   readonly #residents: Residents;
   readonly #device: Device;
   #words: Promise<WordVectorEncoder> | null = null;
+  #tokenizer: Promise<ClipTokenizer> | null = null;
 
   constructor(model: Model, residents: Residents, device: Device) {
     this.#model = model;
@@ -108,7 +110,7 @@ export class Conditioner {
   async #encodeClipTexts(texts: readonly string[]): Promise<Tensor[] | undefined> {
     const { clipText } = this.#model;
     if (!clipText) return undefined;
-    const tokenizer = await clipText.tokenizer();
+    const tokenizer = await (this.#tokenizer ??= clipText.tokenizer());
     const clip = await this.#residents.get(clipText.part);
     return encodeOnce(texts, (text) => clip.encodeText([tokenizer.encode(text)]));
   }

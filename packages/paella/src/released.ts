@@ -52,7 +52,12 @@ const RELEASES = {
 const OPTIONAL = {
   clip: {
     file: 'clip-vit-h-14/',
-    names: ['clip-vit-h-14/open_clip_model.safetensors', 'clip-vit-h-14/open_clip_pytorch_model.bin'],
+    names: [
+      'clip-vit-h-14/open_clip_model.safetensors',
+      'clip-vit-h-14/open_clip_pytorch_model.bin',
+      'clip-vit-h-14/model.safetensors',
+      'clip-vit-h-14/pytorch_model.bin',
+    ],
     purpose: 'CLIP, which reads the prompt a second time, and pictures',
     published: 'https://huggingface.co/laion/CLIP-ViT-H-14-laion2B-s32B-b79K',
   },
@@ -142,7 +147,10 @@ async function openClip(folder: Folder, file: string): Promise<Pick<Model, 'clip
   return {
     clipText: {
       part: { name: 'clip_text', build: (device) => new CLIP(text, { device }), state },
-      tokenizer: () => openClipTokenizer(folder.inside('clip-vit-h-14')),
+      tokenizer: () =>
+        openClipTokenizer(folder.inside('clip-vit-h-14'), {
+          contextLength: config.text_cfg?.context_length,
+        }),
     },
     clipImage: { name: 'clip_image', build: (device) => new CLIP(image, { device }), state },
   };
