@@ -1,6 +1,7 @@
 export { CLIP } from './clip/clip.js';
 export { CLIP_VIT_H_14, type CLIPConfig, type CLIPTextConfig, type CLIPVisionConfig } from './clip/config.js';
 export { openClipNames } from './clip/names.js';
+export { preprocessClip } from './clip/preprocess.js';
 export {
   clipTokenizer,
   openClipTokenizer,

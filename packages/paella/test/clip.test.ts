@@ -1,6 +1,6 @@
 import { Device, type NamedTensor, Rng, type StateDict, scope, stateDictOf } from '@paella/tensor';
 import { describe, expect, it } from 'vitest';
-import { CLIP, CLIP_VIT_H_14, type CLIPConfig } from '../src/index.js';
+import { CLIP, CLIP_VIT_H_14, type CLIPConfig, type RgbaImage, preprocessClip } from '../src/index.js';
 import { checkpoint, expectGolden, floats, imageInput, sub, testDevice } from './helpers.js';
 
 const TINY: CLIPConfig = {
@@ -123,6 +123,51 @@ describe('CLIP against open_clip', () => {
     );
   });
 });
+
+describe('preprocessClip', () => {
+  it('scales and normalises as PyTorch', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const golden = await checkpoint('clip-preprocess.golden.safetensors');
+      for (const name of ['reduced', 'enlarged']) {
+        const [, side] = golden.info(`${name}/image`).shape;
+        const image = opaque(side, side, await floats(golden, `${name}/image`));
+        await expectGolden(preprocessClip(device, [image], 28), golden, `${name}/pixels`);
+      }
+    }));
+
+  it('takes the middle of pictures of any size', () =>
+    scope(async () => {
+      const device = await testDevice();
+      // Red left and right of grey, and blue above and below; averaging reaches a little over the square.
+      const wide = opaque(80, 40, (x) => (x < 18 || x >= 62 ? [255, 0, 0] : [128, 128, 128]));
+      const high = opaque(10, 90, (_, y) => (y < 40 || y >= 50 ? [0, 0, 255] : [128, 128, 128]));
+      const pixels = await preprocessClip(device, [wide, high], 28).data();
+      expect(pixels).toHaveLength(2 * 28 * 28 * 3);
+      const grey = [0.48145466, 0.4578275, 0.40821073].map(
+        (mean, c) => (128 / 255 - mean) / [0.26862954, 0.26130258, 0.27577711][c],
+      );
+      for (let i = 0; i < pixels.length; i++) expect(pixels[i]).toBeCloseTo(grey[i % 3], 4);
+      expect(() => preprocessClip(device, [])).toThrow(/got none/);
+    }));
+});
+
+/** A picture of RGB values, or of a function of the position. */
+function opaque(
+  width: number,
+  height: number,
+  colours: ArrayLike<number> | ((x: number, y: number) => readonly number[]),
+): RgbaImage {
+  const data = new Uint8ClampedArray(width * height * 4).fill(255);
+  for (let i = 0; i < width * height; i++) {
+    const rgb =
+      typeof colours === 'function'
+        ? colours(i % width, Math.floor(i / width))
+        : [0, 1, 2].map((c) => colours[i * 3 + c]);
+    data.set(rgb, i * 4);
+  }
+  return { width, height, data };
+}
 
 /** The state dict as transformers' `CLIPModel` has it: other names, q, k and v apart, projections transposed. */
 async function asHuggingFace(state: StateDict): Promise<StateDict> {
