@@ -53,8 +53,12 @@ async function sharded(
   const weight_map = Object.fromEntries(
     shards.flatMap((shard, n) => [...shard.keys()].map((key) => [key, names[n]])),
   );
-  const [first, second] = await Promise.all(shards.map(write));
-  return { [names[0]]: first, [names[1]]: second, [index]: JSON.stringify({ metadata: {}, weight_map }) };
+  const [first, second] = shards;
+  return {
+    [names[0]]: await write(first),
+    [names[1]]: await write(second),
+    [index]: JSON.stringify({ metadata: {}, weight_map }),
+  };
 }
 
 const without = (key: string): Tensors => new Map([...tensors].filter(([name]) => name !== key));
