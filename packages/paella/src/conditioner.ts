@@ -42,7 +42,7 @@ export interface ConditionOptions {
   signal?: AbortSignal;
 }
 
-/** Pictures that CLIP looks at together. */
+/** Pictures that are looked at together. */
 const IMAGE_BATCH = 8;
 
 /** The prior's draws, so that they are not those of the tokens. */
@@ -92,7 +92,7 @@ export class Conditioner {
 
   /** Whether requests may have images. */
   get takesImages(): boolean {
-    return this.#model.clipImage !== undefined;
+    return this.#model.clipImage !== undefined || this.#model.imageEncoder !== undefined;
   }
 
   /** The prompt in the form of the captions the model learned from. */
@@ -118,14 +118,12 @@ export class Conditioner {
   /** The vectors of each request's images; undefined for one without. */
   async #lookAt(requests: readonly ConditionRequest[]): Promise<(Tensor[] | undefined)[]> {
     const images = requests.flatMap((request) => request.images ?? []);
-    const { clipImage } = this.#model;
-    if (!clipImage || images.length === 0) return requests.map(() => undefined);
-    const clip = await this.#residents.get(clipImage);
-    const size = clip.config.vision_cfg?.image_size;
+    if (images.length === 0) return requests.map(() => undefined);
+    const look = await this.#imageEncoder();
     const vectors: Tensor[] = [];
     for (let i = 0; i < images.length; i += IMAGE_BATCH) {
       const some = images.slice(i, i + IMAGE_BATCH);
-      const batch = noGrad(() => scope(() => clip.encodeImage(preprocessClip(this.#device, some, size))));
+      const batch = noGrad(() => scope(() => look(some)));
       some.forEach((_, n) => vectors.push(batch.slice(0, n, n + 1)));
       await this.#device.flush();
     }
@@ -181,6 +179,19 @@ export class Conditioner {
       if (!applies || i < total - text) return own;
       return own * (i < total - clipTokens ? reweight.text : reweight.image);
     });
+  }
+
+  /** What makes vectors of pictures, `[B,clip_embd]`: CLIP's image tower, or what stands in its place. */
+  async #imageEncoder(): Promise<(images: readonly RgbaImage[]) => Tensor> {
+    const { clipImage, imageEncoder } = this.#model;
+    if (clipImage) {
+      const clip = await this.#residents.get(clipImage);
+      const size = clip.config.vision_cfg?.image_size;
+      return (images) => clip.encodeImage(preprocessClip(this.#device, images, size));
+    }
+    if (!imageEncoder) throw noImages(this.#model);
+    const encoder = await this.#residents.get(imageEncoder);
+    return (images) => encoder.encode(images);
   }
 
   #textEncoder(): Promise<TextEncoder> {

@@ -1,6 +1,7 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
 import * as z from 'zod';
 import { openFolder } from './folder.js';
+import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { Model } from './model.js';
 import { type ByT5Config, ByT5Encoder } from './text/byt5.js';
 import { WordVectorEncoder } from './text/word-vectors.js';
@@ -51,6 +52,13 @@ export const byt5Config = z.strictObject({
   layer_norm_epsilon: z.number(),
 }) satisfies z.ZodType<ByT5Config>;
 
+export const imageEncoderConfig = z.strictObject({
+  image_size: count,
+  patch_size: count,
+  c_hidden: z.array(count),
+  embed_dim: count,
+}) satisfies z.ZodType<ImageEncoderConfig>;
+
 const textEncoder = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('word-vectors'),
@@ -72,6 +80,8 @@ export const modelCard = z.strictObject({
   unet: z.strictObject({ weights: z.string(), config: unetConfig }),
   vqgan: z.strictObject({ weights: z.string(), config: vqganConfig }),
   text_encoder: textEncoder,
+  /** Looks at pictures where a large model has CLIP's image tower. */
+  image_encoder: z.strictObject({ weights: z.string(), config: imageEncoderConfig }).optional(),
   captions: z.strictObject({
     /** How the captions it learned from were written, for people. */
     form: z.string(),
@@ -128,7 +138,7 @@ function parseCard(name: string, text: string): ModelCard {
 
 /** The model that a folder's card describes. */
 export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
-  const { sampler, text_encoder: encoder } = card;
+  const { sampler, text_encoder: encoder, image_encoder: images } = card;
   return {
     name: card.name,
     imageSize: card.image_size,
@@ -174,6 +184,11 @@ export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
               return WordVectorEncoder.load(device, vocabulary, state, words).finally(() => state.close?.());
             },
           },
+    imageEncoder: images && {
+      name: 'image_encoder',
+      build: (device) => new ImageEncoder(images.config, { device }),
+      state: () => checkpoint(images.weights),
+    },
     missing: [],
   };
 }

@@ -1,6 +1,7 @@
 import type { Device, StateDict, nn } from '@paella/tensor';
 import type { CLIP } from './clip/clip.js';
 import type { ClipTokenizer } from './clip/tokenizer.js';
+import type { ImageEncoder } from './image-encoder/image-encoder.js';
 import type { SamplerSettings } from './presets.js';
 import type { PriorModel } from './prior/prior-model.js';
 import type { ByT5Encoder } from './text/byt5.js';
@@ -8,7 +9,8 @@ import type { WordVectorEncoder } from './text/word-vectors.js';
 import type { Paella } from './unet/paella.js';
 import type { VQModel } from './vqgan/vqmodel.js';
 
-export type PartName = 'unet' | 'vqgan' | 'text_encoder' | 'clip_text' | 'clip_image' | 'prior';
+export type PartName =
+  'unet' | 'vqgan' | 'text_encoder' | 'clip_text' | 'clip_image' | 'image_encoder' | 'prior';
 
 /** One network of a model: how to build it, and where its weights are. */
 export interface ModelPart<T extends nn.Module = nn.Module> {
@@ -41,6 +43,8 @@ export interface Model {
   /** CLIP's towers, and the prior that makes image vectors of text vectors. */
   clipText?: { part: ModelPart<CLIP>; tokenizer(): Promise<ClipTokenizer> };
   clipImage?: ModelPart<CLIP>;
+  /** What looks at pictures in the place of CLIP's image tower. */
+  imageEncoder?: ModelPart<ImageEncoder>;
   prior?: ModelPart<PriorModel>;
   /** Optional parts that were looked for and not found. */
   missing: readonly MissingPart[];
