@@ -2,12 +2,14 @@ import { type Capabilities, type Launch, choose, defineKernel, launch, linearGri
 import byEntries from '../random/entries.wgsl';
 import { type EntryStream, entryParams } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
+import { inLanes, lanesFor } from '../shared/lanes.js';
 import linear from '../shared/linear.wgsl';
 import blockNN from '../shared/block_nn.wgsl';
 import rank4 from '../shared/rank4.wgsl';
 import subgroupTile from '../shared/subgroup_tile.wgsl';
 import { hasEqualSubgroups, subgroupInvocations } from '../shared/subgroups.js';
 import subgroups from '../shared/subgroups.wgsl';
+import { type TeamForce, defineTeam, teamOf } from '../shared/team.js';
 import tile16 from '../shared/tile16.wgsl';
 import tile8 from '../shared/tile8.wgsl';
 import weightF16 from '../shared/weight_f16.wgsl';
@@ -19,6 +21,9 @@ import gumbel from './gumbel.wgsl';
 import subgroupSource from './sample_linear_subgroup.wgsl';
 import tileSource from './sample_linear.wgsl';
 import logitsSource from './sample_logits.wgsl';
+import typicalRows from './typical_rows.wgsl';
+import typicalScalar from './typical_scalar.wgsl';
+import typicalSource from './typical.wgsl';
 
 function defineFused(name: string, weight: string) {
   const shared = [linear, threefry, byEntries, best, gumbel, consider, weight, rank4, blockNN];
@@ -33,6 +38,10 @@ const fused = {
   f16: defineFused('sample_linear_f16', weightF16),
 };
 const stored = defineKernel('sample_logits', linear, threefry, byEntries, best, gumbel, logitsSource);
+const typical = {
+  scalar: defineTeam('typical', linear, typicalScalar, typicalSource),
+  rows: defineTeam('typical_rows', linear, typicalRows, typicalSource),
+};
 const bestChunk = defineKernel('best_chunk', linear, best, chunkSource);
 
 /** The two passes of a draw and, between them, one (score, class) a row and chunk: `[chunks, rows, 2]` words. */
@@ -88,22 +97,44 @@ export function planSampleLinear(
   return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
 }
 
-/** Operands of pass 1: logits [rows,classes], partial results. */
+/**
+ * Operands of pass 1: logits [rows,classes], partial results.
+ *
+ * @param draw of which the logits are some rows: how many it has, and the first of these
+ */
 export function planSampleLogits(
-  shape: { rows: number; classes: number },
+  { rows, classes }: { rows: number; classes: number },
   noise: SamplingNoise,
+  draw: { rows: number; start: number },
   caps: Capabilities,
 ): SamplingPlan {
-  const { rows, classes } = shape;
   const chunks = Math.ceil(classes / CHUNK);
-  const { params, ENTRIES } = noiseParams(noise, rows);
+  const { params, ENTRIES } = noiseParams(noise, draw.rows);
   const pass1 = launch(stored, {
     constants: { WG, NOISE: noise !== null, ENTRIES },
-    params: { rows, classes, span: CHUNK, chunks, ...params },
+    params: { rows, classes, span: CHUNK, chunks, start_row: draw.start, ...params },
     workgroups: linearGrid(rows * chunks, WG, caps),
     cost: { flops: 2 * rows * classes, bytes: 4 * rows * classes + 8 * rows * chunks },
   });
   return { pass1, pass2: planBestChunk(rows, chunks, caps), chunks };
+}
+
+/** Operands: logits [rows,classes], out. */
+export function planTypical(
+  { rows, classes }: { rows: number; classes: number },
+  { mass, minTokens, force }: { mass: number; minTokens: number; force?: TeamForce },
+  caps: Capabilities,
+): Launch {
+  const lanes = force !== 'naive' && lanesFor(classes, 1) === 'rows' ? 'rows' : 'scalar';
+  const { kernel, TEAM } = teamOf(typical[lanes], WG, classes >= 128, force, caps);
+  const { length } = inLanes(lanes, classes, 1);
+  const halvings = Math.ceil(Math.log2(classes)) + 3;
+  return launch(kernel, {
+    constants: { WG, TEAM },
+    params: { rows, length, classes, mass, min_tokens: minTokens },
+    workgroups: linearGrid(rows * TEAM, WG, caps),
+    cost: { flops: (8 + 5 * halvings) * rows * classes, bytes: 8 * rows * classes },
+  });
 }
 
 function noiseParams(noise: SamplingNoise, rows: number) {

@@ -1,5 +1,5 @@
 // Draws classes from softmax(logits·scale): pass 1 of two. One invocation keeps the best score of a chunk of
-// neighbouring classes of one row.
+// neighbouring classes of one row. Logits may be some rows of a draw: its noise does not depend on how it is cut.
 //
 // Layout   logits [rows,classes] row-major f32; best [chunks,rows] of (score bits, class).
 // Needs    nothing: with a stored matmul this is also the twin that sample_linear.wgsl is tested against.
@@ -20,6 +20,8 @@ struct Params {
   first: u32,
   step: u32,
   entry_rows: u32,
+  // Which row of the draw is the first one here.
+  start_row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -36,18 +38,17 @@ fn main(
   if index >= params.rows * params.chunks { return; }
   let row = index % params.rows;
   let first = (index / params.rows) * params.span;
-  let entry = row / params.entry_rows;
-  let key = entry_key(entry);
-  // Words count from the entry's first logit.
-  let origin = entry * params.entry_rows * params.classes;
-  let base = row * params.classes - origin;
+  let drawn_row = row + params.start_row;
+  let key = entry_key(drawn_row / params.entry_rows);
+  // Words of noise count from the entry's first logit.
+  let base = drawn_row % params.entry_rows * params.classes;
   let end = base + min(first + params.span, params.classes);
   var found = Best(LOWEST, first);
   // Noise comes four words at a time, whatever the position of the row in its vec4s.
   for (var quad = (base + first) / 4u; 4u * quad < end; quad++) {
     var values = vec4f();
     for (var lane = 0u; lane < 4u; lane++) {
-      values[lane] = logits[origin + min(4u * quad + lane, end - 1u)];
+      values[lane] = logits[row * params.classes + clamp(4u * quad + lane, base, end - 1u) - base];
     }
     let scores = score4(values, params.scale, key, params.stream, quad);
     for (var lane = 0u; lane < 4u; lane++) {

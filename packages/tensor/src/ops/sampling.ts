@@ -8,9 +8,12 @@ import {
 } from '@paella/kernels';
 import { PaellaError } from '../errors.js';
 import type { Rng } from '../random/rng.js';
+import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { checkDType, checkShape, weightType } from './check.js';
 import { linear } from './matmul.js';
+import { byRows } from './rows.js';
+import { type TypicalOptions, typicalFilter } from './typical.js';
 
 export interface MultinomialOptions {
   /** τ > 0 of softmax(logits/τ). */
@@ -27,14 +30,18 @@ export interface SampleLinearOptions {
   rng?: Rng;
   /** `[classes]` */
   bias?: Tensor | null;
-  /** Overrides the choice of kernel, for tests and benchmarks; `naive` stores the logits. */
+  /** Draw only from classes that are typical, see {@link typicalFilter}; from all by default. */
+  typical?: TypicalOptions | null;
+  /** Overrides the choice of kernel, for tests and benchmarks; `naive` stores logits. */
   force?: SampleVariant | 'naive';
+  /** Rows at a time where logits are stored, for tests. */
+  rowsAtATime?: number;
 }
 
 /**
  * Draws a class for every row from `softmax((h·weight + bias)/τ)`, exactly, as the argmax of logits/τ and
  * Gumbel noise. The logits are never stored: between its two kernels an eighth of a byte a logit lives. Sizes
- * that are not divisible by 4 take the slower way, which does store them.
+ * that are not divisible by 4, and typical filtering, take the slower way, which does store them, for some rows at a time.
  *
  * @param h `[…,channels]`
  * @param weight `[channels,classes]`, as for {@link linear}
@@ -54,12 +61,16 @@ export function sampleLinear(h: Tensor, weight: Tensor, options: SampleLinearOpt
   const lead = h.shape.slice(0, -1);
   const noise = mode === 'argmax' ? null : noiseOf('sampleLinear', temperature, rng, lead);
 
-  const { force } = options;
-  if (force === 'naive' || !canSampleLinear(channels, classes)) {
-    using logits = linear(h, weight, { bias });
-    return pick(logits, noise);
+  const { force, typical } = options;
+  const rows = h.size / channels;
+  if (typical || force === 'naive' || !canSampleLinear(channels, classes)) {
+    const draw = (some: Tensor, start: number): Tensor => {
+      const logits = linear(some, weight, { bias });
+      return pick(typical ? typicalFilter(logits, typical) : logits, noise, { rows, start });
+    };
+    return scope(() => byRows(h.reshape([rows, channels]), 4 * classes, draw, options).reshape(lead));
   }
-  const shape = { rows: h.size / channels, channels, classes };
+  const shape = { rows, channels, classes };
   const how = { hasBias: !!bias, weight: stored, force };
   const plan = planSampleLinear(shape, noise, how, h.device.capabilities);
   return run(plan, [h, weight, bias], lead);
@@ -99,9 +110,12 @@ function noiseOf(
   return { ...rng.nextOf(shape), scale: 1 / temperature };
 }
 
-function pick(logits: Tensor, noise: SamplingNoise): Tensor {
+/** @param draw of which the logits are some rows; all by default */
+function pick(logits: Tensor, noise: SamplingNoise, draw?: { rows: number; start: number }): Tensor {
   const classes = logits.shape[logits.rank - 1];
-  const plan = planSampleLogits({ rows: logits.size / classes, classes }, noise, logits.device.capabilities);
+  const rows = logits.size / classes;
+  const { capabilities } = logits.device;
+  const plan = planSampleLogits({ rows, classes }, noise, draw ?? { rows, start: 0 }, capabilities);
   return run(plan, [logits], logits.shape.slice(0, -1));
 }
 
