@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../src/device/device.js';
-import { embedding } from '../src/ops/embedding.js';
+import { Device } from '../src/device/device.js';
+import { stateDictOf } from '../src/io/state-dict.js';
+import { Embedding } from '../src/nn/layers.js';
+import { embedding, embeddingOfParts } from '../src/ops/embedding.js';
 import { nearestCode } from '../src/ops/quantize.js';
 import { type Golden, expectSame, expectError, golden, noise, testDevice, upload } from './helpers.js';
 
@@ -26,6 +28,58 @@ describe('embedding', () => {
     const out = embedding(indices, weight);
     expect(out.shape).toEqual([2, 2, 3]);
     expect([...(await out.data())]).toEqual([10, 11, 12, 0, 1, 2, 10, 11, 12, 10, 11, 12]);
+  });
+
+  it.each([3, 4])('reads tables in parts as whole ones, %s columns', async (dim) => {
+    const property = fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.oneof(fc.nat(40), fc.constant(0xffffffff)), { minLength: 1, maxLength: 30 }),
+      async (lengths, rows) => {
+        const { data, shape } = noise([lengths.reduce((a, b) => a + b, 0), dim], lengths.length);
+        const whole = device.tensor(data, shape);
+        let first = 0;
+        const parts = lengths.map((length) => whole.slice(0, first, (first += length)));
+        const indices = device.tensor(Uint32Array.from(rows));
+        const out = await embeddingOfParts(indices, parts).data();
+        expect(out).toEqual(await embedding(indices, whole).data());
+      },
+    );
+    await fc.assert(property, { numRuns: 20 });
+  });
+
+  it('holds a table that is larger than a buffer in several', async () => {
+    // As if buffers were small: real ones would make this a test of patience.
+    Object.defineProperty(device, 'maxTensorBytes', { value: 100, configurable: true });
+    try {
+      const { shape, ...values } = noise([10, 4], 1);
+      const data = Float32Array.from(values.data);
+      const table = new Embedding(10, 4, { device });
+      await table.loadStateDict(stateDictOf([['weight', { data, shape }]]));
+      expect(table.weight.parts.map((part) => part.shape)).toEqual([
+        [6, 4],
+        [4, 4],
+      ]);
+      expectError(() => table.weight.value, 'limits', 'lies in 2 buffers');
+      const out = table.forward(device.tensor(Uint32Array.of(9, 0, 5)));
+      expect(await out.data()).toEqual(
+        Float32Array.of(...data.subarray(36, 40), ...data.subarray(0, 4), ...data.subarray(20, 24)),
+      );
+      const before = device.memory().liveTensors;
+      table.dispose();
+      expect(device.memory().liveTensors).toBe(before - 2);
+    } finally {
+      Reflect.deleteProperty(device, 'maxTensorBytes');
+    }
+  });
+
+  it('plans such a table on the meta device', async () => {
+    const { info } = device;
+    const like = { ...info, limits: { ...info.limits, maxStorageBufferBindingSize: 100 } };
+    const meta = await Device.create({ adapter: 'meta', like });
+    const table = new Embedding(10, 4, { device: meta });
+    expect(table.weight.parts).toHaveLength(2);
+    expect(table.weight.largestBuffer).toBe(96);
+    expect(table.forward(meta.empty([3], 'u32')).shape).toEqual([3, 4]);
   });
 
   it('wants u32 indices and a table', () => {

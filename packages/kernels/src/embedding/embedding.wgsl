@@ -1,8 +1,9 @@
-// Rows of a table: out[i] = weight[indices[i]].
+// Rows of a table: out[i] = weight[indices[i]]. Of a table in parts, each launch writes the rows that its part has:
+// those of indices from `first` to `end`.
 //
 // Layout   indices [count] u32, weight [rows,d], out [count,d]. A `Word` is 4 bytes, or a vec4 of them where d
 //          is divisible by 4; `width` is d in words.
-// Needs    rows > 0. An index outside the table reads its last row.
+// Needs    rows > 0; the last part ends at the largest number. An index outside the table reads its last row.
 // Cost     8 bytes an element and 4 an index.
 
 override WG: u32 = 64;
@@ -11,6 +12,8 @@ struct Params {
   rows: u32,
   width: u32,
   size: u32,
+  first: u32,
+  end: u32,
 }
 
 @group(0) @binding(0) var<storage, read> indices: array<u32>;
@@ -26,6 +29,8 @@ fn main(
 ) {
   let i = linear_index(group, groups, local, WG);
   if i >= params.size { return; }
-  let row = min(indices[i / params.width], params.rows - 1u);
+  let index = indices[i / params.width];
+  if index < params.first || index > params.end { return; }
+  let row = min(index - params.first, params.rows - 1u);
   out[i] = weight[row * params.width + i % params.width];
 }

@@ -23,6 +23,8 @@ export interface EmbeddingShape {
 }
 
 export interface EmbeddingOptions {
+  /** For a part of a table: the index of its first row, and whether more parts follow. */
+  part?: { first: number; isLast: boolean };
   /** Overrides the planner's choice, for tests and benchmarks. */
   force?: 'scalar';
 }
@@ -33,9 +35,11 @@ export function planEmbedding(shape: EmbeddingShape, options: EmbeddingOptions, 
   const lanes = dim % 4 === 0 && options.force !== 'scalar' ? 4 : 1;
   const WG = 64;
   const width = dim / lanes;
+  const { first, isLast } = options.part ?? { first: 0, isLast: true };
+  const end = isLast ? 0xffffffff : first + rows - 1;
   return launch(lanes === 4 ? vec4 : scalar, {
     constants: { WG },
-    params: { rows, width, size: count * width },
+    params: { rows, width, size: count * width, first, end },
     workgroups: linearGrid(count * width, WG, caps),
     cost: { flops: 0, bytes: 8 * count * dim + 4 * count },
   });

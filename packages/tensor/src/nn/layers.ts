@@ -2,7 +2,7 @@ import type { Activation } from '@paella/kernels';
 import { conv2d, convTranspose2d } from '../ops/conv.js';
 import { PaellaError } from '../errors.js';
 import { dropout } from '../ops/dropout.js';
-import { embedding } from '../ops/embedding.js';
+import { embedding, embeddingOfParts } from '../ops/embedding.js';
 import { linear } from '../ops/matmul.js';
 import { batchNorm, batchNormTraining } from '../ops/channel-norm.js';
 import { layerNorm, rmsNorm } from '../ops/norm.js';
@@ -97,19 +97,20 @@ export class ConvTranspose2d extends Module {
   }
 }
 
-/** A table of vectors. Initialised from N(0, 1), as PyTorch does. */
+/** A table of vectors, which may be larger than a buffer. Initialised from N(0, 1), as PyTorch does. */
 export class Embedding extends Module {
   readonly weight: Parameter;
 
   constructor(count: number, dim: number, context: ModuleContext) {
     super(context);
-    this.weight = new Parameter(context.device, [count, dim]);
+    this.weight = new Parameter(context.device, [count, dim], { splits: true });
     if (context.rng) init.normal_(this.weight, context.rng, 1);
   }
 
   /** u32 `[…]` → `[…,dim]` */
   forward(indices: Tensor): Tensor {
-    return embedding(indices, this.weight.value);
+    const { parts } = this.weight;
+    return parts.length === 1 ? embedding(indices, parts[0]) : embeddingOfParts(indices, parts);
   }
 }
 

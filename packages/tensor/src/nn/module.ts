@@ -134,7 +134,7 @@ export abstract class Module {
       if (!keys.has(key)) continue;
       const { data } = await state.get(key);
       parameter.load(data instanceof BigInt64Array ? Int32Array.from(data, Number) : (data as Float32Array));
-      window += parameter.value.bytes;
+      window += parameter.bytes;
       if (window > UPLOAD_WINDOW) {
         await this.device.flush();
         window = 0;
@@ -146,7 +146,7 @@ export abstract class Module {
 
   #checkLimits(parameters: ReadonlyMap<string, Parameter>): void {
     const allowed = this.device.maxTensorBytes;
-    for (const [key, { bytes }] of parameters) {
+    for (const [key, { largestBuffer: bytes }] of parameters) {
       if (bytes <= allowed) continue;
       const mib = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
       const message = `${key} needs ${mib(bytes)}, ${this.device.info.name} allows ${mib(allowed)} a buffer`;

@@ -28,6 +28,8 @@ export interface ParameterOptions {
   isBuffer?: boolean;
   /** Element type in checkpoints, where it is not f32; on the device all numbers are floats. */
   fileDType?: 'i64';
+  /** A table of rows that is read by {@link Parameter.parts}: one that is larger than a buffer lies in several. */
+  splits?: boolean;
 }
 
 /**
@@ -41,6 +43,10 @@ export class Parameter {
   readonly layout: Layout;
   readonly isBuffer: boolean;
   readonly fileDType: 'f32' | 'i64';
+  /** The rows of a part; all of them where one buffer holds the whole. */
+  readonly #partRows: number;
+  /** In the place of the value, for a table in parts. */
+  #parts: readonly Tensor[] | null = null;
   #value: Tensor | null = null;
   #dtype: DType;
   #requiresGrad: boolean;
@@ -53,7 +59,12 @@ export class Parameter {
     this.fileDType = options.fileDType ?? 'f32';
     this.#dtype = 'f32';
     this.#requiresGrad = !this.isBuffer;
-    if (device.isMeta) this.value = device.forGood(() => device.empty(this.storedShape, this.dtype));
+    const [rows = 1] = shape;
+    const isLarge = options.splits && this.bytes > device.maxTensorBytes;
+    this.#partRows = isLarge ? Math.floor((device.maxTensorBytes * rows) / this.bytes) : rows;
+    if (!device.isMeta) return;
+    if (isLarge) this.#fillParts((_, part) => device.empty(part));
+    else this.value = device.forGood(() => device.empty(this.storedShape, this.dtype));
   }
 
   /** How the value is stored on the device. */
@@ -90,8 +101,27 @@ export class Parameter {
     return this.size * bytesOf(this.#dtype);
   }
 
-  /** The tensor on the device, in {@link storedShape}. Throws `state-dict` before it has a value. */
+  /** The largest of the buffers that hold the value, in bytes. */
+  get largestBuffer(): number {
+    const [rows = 1] = this.shape;
+    return rows === 0 ? 0 : (this.bytes / rows) * Math.min(rows, this.#partRows);
+  }
+
+  /** The value, or the consecutive rows of a table that is larger than a buffer. Throws as {@link value}. */
+  get parts(): readonly Tensor[] {
+    return this.#parts ?? [this.value];
+  }
+
+  /**
+   * The tensor on the device, in {@link storedShape}. Throws `state-dict` before it has a value, `limits` if it lies in
+   * parts.
+   */
   get value(): Tensor {
+    if (this.#parts) {
+      const message = `a table [${this.shape.join(',')}] lies in ${this.#parts.length} buffers`;
+      const fix = 'Use an adapter with larger buffers to train or save it.';
+      throw new PaellaError('limits', message, { fix });
+    }
     if (!this.#value) {
       throw new PaellaError('state-dict', `a parameter [${this.shape.join(',')}] has no value yet`, {
         fix: 'Load a state dict, or pass an rng to the constructor to initialise the model.',
@@ -141,7 +171,27 @@ export class Parameter {
 
   /** Sets the value from numbers in PyTorch's layout. */
   load(data: ArrayLike<number>): void {
-    this.value = this.import(data);
+    const [rows = 1, width] = this.shape;
+    if (this.#partRows === rows) {
+      this.value = this.import(data);
+      return;
+    }
+    const values = data instanceof Float32Array ? data : Float32Array.from(data);
+    this.#fillParts((first, part) =>
+      this.device.tensor(values.subarray(first * width, (first + part[0]) * width), part),
+    );
+  }
+
+  /** @param make the part that begins with a row */
+  #fillParts(make: (first: number, shape: [rows: number, width: number]) => Tensor): void {
+    const [rows, width] = this.shape;
+    this.dispose();
+    const count = Math.ceil(rows / this.#partRows);
+    this.#parts = Array.from({ length: count }, (_, i) => {
+      const first = i * this.#partRows;
+      const shape: [number, number] = [Math.min(this.#partRows, rows - first), width];
+      return this.device.forGood(() => make(first, shape).keep());
+    });
   }
 
   /** The value in PyTorch's layout. */
@@ -172,5 +222,7 @@ export class Parameter {
   dispose(): void {
     this.#value?.dispose();
     this.#value = null;
+    for (const part of this.#parts ?? []) part.dispose();
+    this.#parts = null;
   }
 }

@@ -51,3 +51,30 @@ export function embedding(
     return [dWeight];
   });
 }
+
+/**
+ * Rows of a table that is larger than a buffer may be, and lies in several. It has no gradient.
+ *
+ * @param indices u32 `[…]`; one outside gives the last row of the last part
+ * @param parts `[n,d]` each, at least one row; the first holds rows 0 to n − 1, the next goes on
+ * @returns `[…,d]`
+ * @throws PaellaError as {@link embedding}
+ */
+export function embeddingOfParts(indices: Tensor, parts: readonly Tensor[]): Tensor {
+  checkDType('embedding', 'u32', { indices });
+  const { device } = indices;
+  const dim = parts[0].shape[1];
+  const out = device.empty([...indices.shape, dim]);
+  let first = 0;
+  for (const [i, weight] of parts.entries()) {
+    const [rows, width] = weight.shape;
+    checkDType('embedding', 'f32', { weight });
+    const fits = weight.rank === 2 && rows > 0 && width === dim && !weight.requiresGrad;
+    checkShape(fits, 'embedding', `expects parts [n,${dim}] that require no gradient`, { weight });
+    const part = { first, isLast: i === parts.length - 1 };
+    const launch = planEmbedding({ count: indices.size, rows, dim }, { part }, device.capabilities);
+    device.run(launch, [indices, weight, out]);
+    first += rows;
+  }
+  return out;
+}
