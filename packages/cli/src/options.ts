@@ -1,6 +1,6 @@
 /** What option values mean. Every parser throws commander's error, which ends in exit code 2. */
 import { InvalidArgumentError } from 'commander';
-import type { Range } from 'paella';
+import type { Box, Range } from 'paella';
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
@@ -28,9 +28,9 @@ export function range(text: string): Range {
   return parts.length === 2 ? [parts[0], parts[1]] : parts[0];
 }
 
-/** A guidance scale or range; `off` computes no guidance at all. */
-export function guidance(text: string): Range | null {
-  return text === 'off' ? null : range(text);
+/** A guidance scale or range; `off` computes no guidance at all. (Commander would make '' of null.) */
+export function guidance(text: string): Range | 'off' {
+  return text === 'off' ? text : range(text);
 }
 
 /** Width and height in pixels: `64x48`. */
@@ -40,6 +40,45 @@ export function size(text: string): [number, number] {
   return sides.length === 2 && sides.every((side) => side > 0 && side <= 65536)
     ? [sides[0], sides[1]]
     : refuse('a width and a height in pixels, such as 64x64');
+}
+
+/** Whole numbers separated by commas. */
+function wholeNumbers(text: string, count: number): number[] | null {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.length === count && parts.every((part) => /^\d+$/.test(part)) ? parts.map(Number) : null;
+}
+
+/** A rectangle in pixels: `x,y,width,height`. */
+export function box(text: string): Box {
+  const numbers = wholeNumbers(text, 4) ?? refuse('x,y,width,height in pixels, such as 8,8,32,24');
+  const [x, y, width, height] = numbers;
+  return { x, y, width, height };
+}
+
+/** A place in pixels: `x,y`. */
+export function point(text: string): [number, number] {
+  const [x, y] = wholeNumbers(text, 2) ?? refuse('x,y in pixels, such as 16,0');
+  return [x, y];
+}
+
+/** More than nothing, at most all: a number in (0,1]. */
+export function share(text: string): number {
+  const value = number(text);
+  return value > 0 && value <= 1 ? value : refuse('a number above 0 and at most 1, such as 0.7');
+}
+
+/** A prompt for a part of the picture. */
+export interface RegionOption {
+  prompt: string;
+  /** A box, or the name of a mask picture. */
+  area: Box | string;
+}
+
+/** One more region: `x,y,width,height:prompt` or `mask.png:prompt`. */
+export function region(text: string, before: readonly RegionOption[]): RegionOption[] {
+  const [, mask, corners, prompt] = /^(?:(.+\.(?:png|jpe?g))|([\d,\s]+)):(.+)$/i.exec(text) ?? [];
+  if (!prompt) refuse('x,y,width,height:prompt or mask.png:prompt');
+  return [...before, { prompt, area: mask ?? box(corners) }];
 }
 
 const units: Record<string, number> = {

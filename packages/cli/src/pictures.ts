@@ -14,7 +14,7 @@ export interface PictureOptions extends ModelOptions {
   out?: string;
   count: number;
   steps?: number;
-  cfg?: Range | null;
+  cfg?: Range | 'off';
   temperature?: Range;
   renoise?: number;
   negative?: string;
@@ -56,9 +56,9 @@ export async function drawPictures(
       out.progress(`loading ${part}`, done, total);
     },
   });
-  const { steps } = pipeline.settings(options);
+  const { steps } = pipeline.settings({ steps: options.steps });
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
-  const frames: RgbaImage[] = [];
+  const frames: RgbaImage[][] = []; // of each step, the pictures of all passes
   out.progress('drawing', 0, steps);
   // These libraries load while the device works.
   const imageFile = import('./image-file.js');
@@ -68,14 +68,14 @@ export async function drawPictures(
     count,
     steps: options.steps,
     renoiseSteps: options.renoise,
-    cfg,
+    cfg: cfg === 'off' ? null : cfg,
     temperature,
     negative,
     signal,
     async onStep(info) {
       // The last step's picture is the result.
-      if (animate && framesAre === 'steps' && info.step < steps - 1) {
-        frames.push(arrange(await info.preview()));
+      if (animate && framesAre === 'steps' && info.step < info.steps - 1) {
+        (frames[info.step] ??= []).push(...(await info.preview()));
       }
       out.progress('step', info.pass * info.steps + info.step + 1, info.passes * info.steps);
     },
@@ -89,7 +89,7 @@ export async function drawPictures(
   const paths = numberedPaths(options.out ?? defaultName(title, generation.seed), results.length);
   paths.forEach((path, i) => writeResult(path, encodeImage(path, results[i])));
   if (animate) {
-    writeResult(animate, encodeAnimation(framesAre === 'steps' ? [...frames, arrange(images)] : images));
+    writeResult(animate, encodeAnimation(framesAre === 'steps' ? [...frames, images].map(arrange) : images));
     paths.push(animate);
   }
   const { width, height } = images[0];

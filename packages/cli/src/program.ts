@@ -9,6 +9,7 @@ import type { InspectOptions } from './commands/inspect.js';
 import type { DecodeOptions, EncodeOptions } from './commands/tokens.js';
 import type { TrainOptions } from './commands/train.js';
 import { withContext } from './context.js';
+import { addEditCommands } from './edit-commands.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
 import { exitCodes, reportError, writeError } from './output.js';
@@ -72,6 +73,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     );
 
   addPictureCommands(program, version);
+  addEditCommands(program);
 
   addCommand(program, 'inspect', 'Tell what a checkpoint is', [
     'inspect paella_v3.pt',
@@ -201,6 +203,17 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       withContext(options, async (context) => {
         const { trainPaella } = await import('./commands/train.js');
         await trainPaella(context, options, version);
+      }),
+    );
+  addTrainCommand(train, 'image-encoder', 'Learn to look at pictures, for vary, with a model of your own', [
+    'train image-encoder --data data/emoji64 --model runs/paella/model --out runs/eye',
+    'vary apple.png --model runs/eye/model --out another.png',
+  ])
+    .option('--model <model>', "'default' or a model folder with word vectors; its U-Net stays as it is")
+    .action((options: TrainOptions) =>
+      withContext(options, async (context) => {
+        const { trainImageEncoder } = await import('./commands/train.js');
+        await trainImageEncoder(context, options, version);
       }),
     );
 

@@ -8,6 +8,15 @@ export {
   type ClipTokenizer,
   type ClipVocabulary,
 } from './clip/tokenizer.js';
+export type { Area, Box } from './edit/area.js';
+export type { BlendMethod } from './edit/blend.js';
+export { inpaint, type InpaintOptions } from './edit/inpaint.js';
+export { interpolate, type InterpolateOptions } from './edit/interpolate.js';
+export { morph, type MorphOptions } from './edit/morph.js';
+export { outpaint, type OutpaintOptions, type Surroundings } from './edit/outpaint.js';
+export { generateRegions, type PromptRegion, type Ramp } from './edit/regions.js';
+export { vary, type VaryOptions } from './edit/vary.js';
+export { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 export {
   contactSheet,
   decodeTokens,
@@ -34,6 +43,7 @@ export {
 } from './loss.js';
 export {
   byt5Config,
+  imageEncoderConfig,
   modelCard,
   openModelFolder,
   unetConfig,
@@ -65,9 +75,11 @@ export {
 } from './prior/diffuzz.js';
 export { PRIOR_V1, PriorModel, type PriorConfig } from './prior/prior-model.js';
 export { coverImage } from './resize.js';
+export { type Conditions, type RegionCondition } from './predict.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';
 export { openByT5Folder, type ByT5Folder } from './text/byt5-folder.js';
+export { parsePromptWeights } from './text/prompt-weights.js';
 export { denoisingStep, optimizerStep, type DenoisingStep, type TrainOptions } from './train.js';
 export { WordVectorEncoder, outOfVocabularyVector } from './text/word-vectors.js';
 export { Condition, type ConditionInputs } from './unet/condition.js';
