@@ -8,7 +8,8 @@
 //
 // Layout   x and out [rows,length], counted in Ts.
 // Needs    At least one class. mass below 1.
-// Cost     Three passes over a row, and a pass and an exp an element for each of about log2(classes) + 3 halvings.
+// Cost     Three passes over a row, one exp an element, and two passes for each of about log2(classes) + 3 halvings: the
+//          exponentials wait in out.
 
 const REMOVED = -1e30;
 // Halvings of the interval, after which the bits are at most 31 more.
@@ -54,8 +55,10 @@ fn main(
   var moments = T();
   for (var i = first; i < end; i += TEAM) {
     let logit = x[i] - peak;
-    weights += exp(logit);
-    moments += exp(logit) * logit;
+    let weight = exp(logit);
+    weights += weight;
+    moments += weight * logit;
+    if item < params.rows { out[i] = weight; }
   }
   let sums = team_sum(local, vec2f(lanes_sum(weights), lanes_sum(moments)));
   let mean = sums.y / sums.x;
@@ -76,9 +79,8 @@ fn main(
     var count = T();
     if is_open {
       for (var i = first; i < end; i += TEAM) {
-        let logit = x[i] - peak;
-        let stays = abs(logit - mean) <= bound;
-        kept += select(T(), exp(logit), stays);
+        let stays = abs(x[i] - peak - mean) <= bound;
+        kept += select(T(), out[i], stays);
         count += select(T(), T(1.0), stays);
       }
     }
