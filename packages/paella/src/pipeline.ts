@@ -144,10 +144,8 @@ export class Pipeline {
       .flatMap((one) => new Array<ConditionRequest>(count).fill({ prompt: one }));
     const seed = options.seed ?? randomSeed();
     return scope(async () => {
-      const [uncond, ...conditions] = await this.conditions([
-        { prompt: negative, asWritten: true },
-        ...requests,
-      ]);
+      const away: ConditionRequest = { prompt: negative, asWritten: true, usePrior: false };
+      const [uncond, ...conditions] = await this.conditions([away, ...requests], { ...rest, seed });
       return this.draw(conditions, uncond, { ...rest, seed });
     });
   }
