@@ -84,6 +84,13 @@ const paella = {
   sampling: { steps: 2 },
 };
 
+const imageEncoder = {
+  model: { image_size: 32, patch_size: 4, c_hidden: [8, 16], embed_dim: 64 },
+  training: { batch_size: 4, checkpoint_every: 3, grid_every: 6, log_every: 1, steps: 6, warmup_steps: 2 },
+  data: { size: 32, split: '' },
+  sampling: { steps: 2 },
+};
+
 const config = (name: string, content: object): string => {
   const path = join(root, `${name}.json`);
   writeFileSync(path, JSON.stringify(content));
@@ -144,6 +151,16 @@ describe.each([
     () => config('paella-short', { ...paella, training: { ...paella.training, steps: 3 } }),
     ['--vqgan', join(root, 'vqgan-whole')],
   ],
+  [
+    'image-encoder',
+    () => config('image-encoder', imageEncoder),
+    () =>
+      config('image-encoder-short', {
+        ...imageEncoder,
+        training: { ...imageEncoder.training, steps: 3 },
+      }),
+    [] as string[],
+  ],
 ] as const)('paella train %s', (kind, whole, short, more) => {
   it('learns, and leaves checkpoints, metrics, events, pictures, a report and a model', async () => {
     expect(await train(kind, `${kind}-whole`, whole(), ...more)).toBe(0);
@@ -181,7 +198,7 @@ describe.each([
     const other = config('other', { ...vqgan, training: { ...vqgan.training, learning_rate: 1 } });
     expect(await train(kind, `${kind}-whole`, whole(), ...more)).toBe(2);
     if (kind === 'vqgan') expect(await train(kind, 'vqgan-whole', other, '--resume')).toBe(2);
-    else expect(await train('vqgan', 'paella-whole', other, '--resume')).toBe(2);
+    else expect(await train('vqgan', `${kind}-whole`, other, '--resume')).toBe(2);
   });
 });
 
@@ -192,6 +209,14 @@ describe('a trained model', () => {
     expect(await runCommandLine(['generate', 'spot', '--model', model, '--out', out, '--quiet'], '0')).toBe(
       0,
     );
+    expect((await sharp(out).metadata()).width).toBe(32);
+  });
+
+  it('looks at pictures with paella vary', async () => {
+    const out = join(root, 'variation.png');
+    const model = join(root, 'image-encoder-whole', 'model');
+    const command = ['vary', join(data, 'p0.png'), '--model', model, '--size', '32x32'];
+    expect(await runCommandLine([...command, '--out', out, '--quiet'], '0')).toBe(0);
     expect((await sharp(out).metadata()).width).toBe(32);
   });
 

@@ -1,12 +1,14 @@
 import { PaellaError, Rng, loadStateDict } from '@paella/tensor';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { VQModel, openModelFolder, vqganConfig } from 'paella';
+import { Paella, VQModel, openModelFolder, vqganConfig } from 'paella';
 import type { CommonOptions, Context } from '../context.js';
 import { openDataset } from '../data/dataset.js';
 import {
+  type ImageEncoderRunConfig,
   type PaellaRunConfig,
   type VqganRunConfig,
+  imageEncoderRunConfig,
   paellaRunConfig,
   parseConfig,
   readConfig,
@@ -14,9 +16,10 @@ import {
 } from '../run/config.js';
 import { RunFolder } from '../run/folder.js';
 import { type Learner, runLoop } from '../run/loop.js';
+import { ImageEncoderLearner } from '../train/image-encoder.js';
 import { PaellaLearner } from '../train/paella.js';
 import { openText } from '../train/text.js';
-import { loadTokens } from '../train/tokens.js';
+import { type TokenSet, loadTokens } from '../train/tokens.js';
 import { VqganLearner } from '../train/vqgan.js';
 
 export interface TrainOptions extends CommonOptions {
@@ -27,6 +30,7 @@ export interface TrainOptions extends CommonOptions {
   steps?: number;
   resume?: boolean;
   vqgan?: string;
+  model?: string;
   /** f16 asks for mixed precision. */
   dtype?: 'f32' | 'f16';
 }
@@ -52,10 +56,7 @@ export async function trainPaella(context: Context, options: TrainOptions, versi
   await run(context, 'paella', config, options, version, async (folder) => {
     const device = await context.openDevice();
     const { vqgan, identity } = await openVqgan(config.vqgan, device);
-    const { source, size, resize, split } = config.data;
-    const settings = { size, resize, split: split || undefined, seed: config.training.seed };
-    const known = JSON.stringify([resolve(source), settings, identity]);
-    const set = await loadTokens(folder.file('tokens.safetensors'), source, settings, vqgan, known, context);
+    const set = await openTokens(folder, config, vqgan, identity, context);
     if (vqgan.config.codebook_size !== config.model.num_labels) {
       throw new PaellaError(
         'argument',
@@ -77,7 +78,40 @@ export async function trainPaella(context: Context, options: TrainOptions, versi
   });
 }
 
-type AnyConfig = VqganRunConfig | PaellaRunConfig;
+/** `paella train image-encoder` */
+export async function trainImageEncoder(
+  context: Context,
+  options: TrainOptions,
+  version: string,
+): Promise<void> {
+  const { input, origin } = chooseConfig('image-encoder', options);
+  const parsed = override(parseConfig(imageEncoderRunConfig, input, origin), options);
+  const where = options.model ?? parsed.paella;
+  const config = { ...parsed, paella: where === 'default' ? where : absolute(where) };
+  await run(context, 'image-encoder', config, options, version, async (folder) => {
+    const device = await context.openDevice();
+    const model = await openModelFolder(config.paella);
+    const { clip_embd } = model.card.unet.config;
+    if (config.model.embed_dim !== clip_embd) {
+      throw new PaellaError(
+        'argument',
+        `the model reads image vectors of ${clip_embd} numbers, the encoder makes ${config.model.embed_dim}`,
+        { fix: `Set model.embed_dim to ${clip_embd}.` },
+      );
+    }
+    const { vqgan, identity } = await openVqgan(config.paella, device);
+    const set = await openTokens(folder, config, vqgan, identity, context);
+    const rng = new Rng(config.training.seed);
+    const unet = new Paella(model.card.unet.config, { device });
+    const state = await model.checkpoint(model.card.unet.weights);
+    await unet.loadStateDict(state);
+    await state.close?.();
+    const text = await openText({ kind: 'word-vectors', model: config.paella }, { device, rng });
+    return new ImageEncoderLearner(config, { set, model: { card: model.card, unet, vqgan, text }, rng });
+  });
+}
+
+type AnyConfig = VqganRunConfig | PaellaRunConfig | ImageEncoderRunConfig;
 
 async function run(
   context: Context,
@@ -147,6 +181,20 @@ function openData({ data, training }: VqganRunConfig, isHeld: boolean) {
         split: split === 'train' ? 'test' : split,
       })
     : openDataset(source, { ...common, crop, flip, shuffleBuffer, split: split || undefined });
+}
+
+/** The tokens of a run's data, encoded when they are first needed. */
+function openTokens(
+  folder: RunFolder,
+  { data, training }: Pick<PaellaRunConfig, 'data' | 'training'>,
+  vqgan: VQModel,
+  identity: string,
+  context: Context,
+): Promise<TokenSet> {
+  const { source, size, resize, split } = data;
+  const settings = { size, resize, split: split || undefined, seed: training.seed };
+  const known = JSON.stringify([resolve(source), settings, identity]);
+  return loadTokens(folder.file('tokens.safetensors'), source, settings, vqgan, known, context);
 }
 
 /** The VQGAN of a run's folder, or of a model folder. */

@@ -5,7 +5,7 @@ import JSON5 from 'json5';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { byt5Config, unetConfig, vqganConfig } from 'paella';
+import { byt5Config, imageEncoderConfig, unetConfig, vqganConfig } from 'paella';
 import * as z from 'zod';
 import { reason } from '../files.js';
 
@@ -131,8 +131,36 @@ export const paellaRunConfig = z.strictObject({
     .prefault({}),
 });
 
+export const imageEncoderRunConfig = z.strictObject({
+  model: imageEncoderConfig,
+  training: training({ learning_rate: 1e-3, batch_size: 16 }),
+  data,
+  /** `default` or a model folder: the model that is to look at pictures. */
+  paella: z.string().default('default'),
+  noise: z
+    .strictObject({
+      /** What a picture shows decides most where there is most noise. */
+      min_t: share.default(0.5),
+      label_smoothing: belowOne.default(0.1),
+      loss_weight_min: share.default(0),
+    })
+    .prefault({}),
+  /** Share of pictures that learn without a caption beside them. */
+  caption_dropout: share.default(0.7),
+  captions: z.enum(['first', 'random']).default('random'),
+  /** Of the pictures in grids. */
+  sampling: z
+    .strictObject({
+      steps: count.default(12),
+      cfg: z.number().default(4),
+      temperature: z.tuple([positive, positive]).default([0.7, 0.3]),
+    })
+    .prefault({}),
+});
+
 export type VqganRunConfig = z.infer<typeof vqganRunConfig>;
 export type PaellaRunConfig = z.infer<typeof paellaRunConfig>;
+export type ImageEncoderRunConfig = z.infer<typeof imageEncoderRunConfig>;
 
 /**
  * Checks a configuration and fills in defaults.

@@ -1,5 +1,13 @@
 /** The pictures of a data set as tokens: encoded once, and kept beside the run. */
-import { PaellaError, loadStateDict, noGrad, saveSafetensors, scope } from '@paella/tensor';
+import {
+  type Device,
+  PaellaError,
+  type Tensor,
+  loadStateDict,
+  noGrad,
+  saveSafetensors,
+  scope,
+} from '@paella/tensor';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { VQModel } from 'paella';
@@ -101,4 +109,32 @@ async function encodeAll(
     at += part.length;
   }
   return { grid, tokens, captions, weights: Float32Array.from(weights) };
+}
+
+/**
+ * How pictures are drawn from a set.
+ *
+ * @returns the picture that a number in [0,1) stands for: pictures take shares by their weight
+ */
+export function pickByWeight(weights: ArrayLike<number>): (number: number) => number {
+  let total = 0;
+  const cumulative = Float64Array.from(weights, (weight) => (total += weight));
+  return (number) => {
+    const target = number * total;
+    let [low, high] = [0, cumulative.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle] > target) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+}
+
+/** Tokens of some pictures, u32 `[picks,H,W]`. */
+export function tokensOf({ grid, tokens }: TokenSet, picks: readonly number[], device: Device): Tensor {
+  const area = grid[0] * grid[1];
+  const some = new Uint32Array(picks.length * area);
+  picks.forEach((pick, n) => some.set(tokens.subarray(pick * area, (pick + 1) * area), n * area));
+  return device.tensor(some, [picks.length, ...grid]);
 }
