@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { Preset } from 'paella';
 import * as parse from './options.js';
 
 /** How pictures are drawn, and where they go: what all commands that draw have. */
@@ -18,7 +19,15 @@ export function addDrawingOptions(command: Command): Command {
       parse.wholeNumber(0),
     )
     .option('--negative <text>', 'what the pictures should not show')
-    .option('--model <model>', "'default', a model folder, or its URL", 'default');
+    .addOption(
+      new Option(
+        '--preset <name>',
+        "settings to begin with: the released notebook's, or its announcement's (default: the model's)",
+      ).choices(['notebook', 'blog'] satisfies Preset[]),
+    )
+    .option('--model <model>', "'default', a model folder, or its URL", 'default')
+    .option('--low-memory', 'keep one large network on the device at a time (default for model folders)')
+    .option('--no-low-memory', 'keep all networks on the device');
 }
 
 /** How many pictures of the same kind, and how they are shown. */

@@ -3,6 +3,7 @@ import {
   type GenerateOptions,
   type Generation,
   Pipeline,
+  type Preset,
   type Range,
   type RgbaImage,
   contactSheet,
@@ -12,12 +13,14 @@ import { checkResultPath, imageExtensions, numberedPaths, writeResult } from './
 
 export interface PictureOptions extends ModelOptions {
   out?: string;
+  preset?: Preset;
   count: number;
   steps?: number;
   cfg?: Range | 'off';
   temperature?: Range;
   renoise?: number;
   negative?: string;
+  lowMemory?: boolean;
   grid?: boolean;
   animate?: string;
 }
@@ -25,7 +28,16 @@ export interface PictureOptions extends ModelOptions {
 /** Options of the library that the command line's became, the same for every application. */
 export type Drawing = Pick<
   GenerateOptions,
-  'seed' | 'count' | 'steps' | 'renoiseSteps' | 'cfg' | 'temperature' | 'negative' | 'signal' | 'onStep'
+  | 'preset'
+  | 'seed'
+  | 'count'
+  | 'steps'
+  | 'renoiseSteps'
+  | 'cfg'
+  | 'temperature'
+  | 'negative'
+  | 'signal'
+  | 'onStep'
 >;
 
 /**
@@ -43,7 +55,7 @@ export async function drawPictures(
   { framesAre = 'steps' }: { framesAre?: 'steps' | 'pictures' } = {},
 ): Promise<void> {
   const { out, signal } = context;
-  const { seed, count, cfg, temperature, negative, grid, animate } = options;
+  const { preset, seed, count, cfg, temperature, negative, grid, animate } = options;
   if (options.out) checkResultPath(options.out, imageExtensions);
   if (animate) checkResultPath(animate, ['.gif']);
 
@@ -51,12 +63,17 @@ export async function drawPictures(
   const pipeline = await Pipeline.load(options.model, {
     device,
     dtype: options.dtype,
+    // Every network of it is needed once.
+    lowMemory: options.lowMemory ?? options.model !== 'default',
     onProgress({ part, done, total }) {
       context.checkInterrupt();
       out.progress(`loading ${part}`, done, total);
     },
   });
-  const { steps } = pipeline.settings({ steps: options.steps });
+  for (const { file, purpose, published } of pipeline.model.missing) {
+    out.note(`without ${file}: ${purpose} (${published})`);
+  }
+  const { steps } = pipeline.settings({ steps: options.steps, preset });
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[][] = []; // of each step, the pictures of all passes
   out.progress('drawing', 0, steps);
@@ -64,6 +81,7 @@ export async function drawPictures(
   const imageFile = import('./image-file.js');
   const started = performance.now();
   const generation = await draw(pipeline, {
+    preset,
     seed,
     count,
     steps: options.steps,
