@@ -4,6 +4,7 @@ import { addCommand } from './add-command.js';
 import type { BulkGenerateOptions } from './bulk/generate.js';
 import { addBulkGenerateOptions, isBulk } from './bulk/options.js';
 import type { GenerateOptions } from './commands/generate.js';
+import type { PlanOptions } from './commands/plan.js';
 import { withContext } from './context.js';
 import { addCountOptions, addDrawingOptions } from './drawing-options.js';
 import * as parse from './options.js';
@@ -20,6 +21,7 @@ export function addPictureCommands(program: Command, version: string): void {
       'generate "an orange cat" --ramp horizontal --to "a grey wolf" --out both.png',
       'generate "a (red:1.5) apple" --out redder.png',
       'generate --prompts prompts.jsonl --out pictures --shard 0/4',
+      'generate --model released --dtype f16 --size 512x512 --dry-run',
     ]).argument('[prompt]', 'what to draw, in quotes; (words:1.4) weigh more'),
   )
     .option('--size <WxH>', "pixels (default: the model's)", parse.size)
@@ -35,11 +37,21 @@ export function addPictureCommands(program: Command, version: string): void {
         'vertical',
       ]),
     )
-    .option('--to <prompt>', 'what --ramp ends in');
+    .option('--to <prompt>', 'what --ramp ends in')
+    .option('--dry-run', 'only tell what memory it takes, from the headers of the files of --model');
   addDrawingOptions(declared);
   addBulkGenerateOptions(declared).action(
-    (prompt: string | undefined, options: GenerateOptions | BulkGenerateOptions, command: Command) =>
+    (
+      prompt: string | undefined,
+      options: (GenerateOptions | BulkGenerateOptions) & PlanOptions,
+      command: Command,
+    ) =>
       withContext(options, async (context) => {
+        if (options.dryRun) {
+          const { planDrawing } = await import('./commands/plan.js');
+          await planDrawing(context, prompt, options);
+          return;
+        }
         const prompts = 'prompts' in options ? options.prompts : undefined;
         if (isBulk(command, ['prompt', prompt], ['--prompts', prompts])) {
           const { bulkGenerate } = await import('./bulk/generate.js');

@@ -54,6 +54,13 @@ export {
 export { addNoise, lossWeight } from './noise.js';
 export type { ConditionRequest } from './conditioner.js';
 export { openFolder, type Folder } from './folder.js';
+export {
+  planMemory,
+  type MemoryPlan,
+  type MemoryPlanOptions,
+  type PartMemory,
+  type StageMemory,
+} from './memory-plan.js';
 export type { MissingPart, Model, ModelPart, PartName } from './model.js';
 export { openModel } from './open-model.js';
 export {

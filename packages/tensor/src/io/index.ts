@@ -11,6 +11,7 @@ export {
 } from './load.js';
 export { safetensorsBlob, saveSafetensors, type SavedTensors, type SaveOptions } from './save.js';
 export {
+  byteCount,
   stateDictOf,
   type Metadata,
   type NamedTensor,
