@@ -64,6 +64,7 @@ describe('embedding', () => {
       expect(await out.data()).toEqual(
         Float32Array.of(...data.subarray(36, 40), ...data.subarray(0, 4), ...data.subarray(20, 24)),
       );
+      expect((await table.stateDict().get('weight')).data).toEqual(data);
       const before = device.memory().liveTensors;
       table.dispose();
       expect(device.memory().liveTensors).toBe(before - 2);

@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.js';
+import type { TensorData } from '../dtype.js';
 import { PaellaError } from '../errors.js';
 import type { StateDict } from '../io/state-dict.js';
 import type { Rng } from '../random/rng.js';
-import type { Tensor } from '../tensor.js';
 import { Parameter } from './parameter.js';
 
 /** Where a module lives, and the source of its initial weights if it is not going to be loaded. */
@@ -79,7 +79,7 @@ export abstract class Module {
 
   /** The weights under PyTorch's names, in PyTorch's shapes; values are read when asked for. */
   stateDict(): StateDict {
-    return exportDict(this.namedParameters(), (parameter) => parameter.value);
+    return exportDict(this.namedParameters(), (parameter) => parameter.save());
   }
 
   /**
@@ -88,7 +88,7 @@ export abstract class Module {
    */
   gradDict(): Promise<StateDict> {
     const entries = this.namedParameters().filter(([, parameter]) => parameter.grad);
-    return Promise.resolve(exportDict(entries, (parameter) => parameter.grad!));
+    return Promise.resolve(exportDict(entries, (parameter) => parameter.export(parameter.grad!)));
   }
 
   /**
@@ -219,13 +219,13 @@ export class Positions<T extends Record<number, Module | Parameter>> extends Mod
 }
 
 /**
- * Tensors that belong to parameters (their values, gradients, averages) as a state dict in PyTorch's names and shapes.
+ * What belongs to parameters (their values, gradients, averages) as a state dict in PyTorch's names and shapes.
  *
- * @param tensorOf stored as the parameter's value is; asked when an entry is read
+ * @param read the numbers in PyTorch's layout; asked when an entry is read
  */
 export function exportDict(
   parameters: readonly (readonly [string, Parameter])[],
-  tensorOf: (parameter: Parameter, key: string) => Tensor,
+  read: (parameter: Parameter) => Promise<TensorData>,
 ): StateDict {
   const entries = new Map(parameters);
   const find = (key: string): Parameter => {
@@ -238,7 +238,7 @@ export function exportDict(
     info: (key) => ({ shape: [...find(key).shape], dtype: find(key).fileDType }),
     get: async (key) => {
       const { shape, fileDType: dtype } = find(key);
-      const values = await find(key).export(tensorOf(find(key), key));
+      const values = await read(find(key));
       const data =
         dtype === 'i64'
           ? BigInt64Array.from(values, (v) => BigInt(v))

@@ -119,7 +119,7 @@ export class Parameter {
   get value(): Tensor {
     if (this.#parts) {
       const message = `a table [${this.shape.join(',')}] lies in ${this.#parts.length} buffers`;
-      const fix = 'Use an adapter with larger buffers to train or save it.';
+      const fix = 'Use an adapter with larger buffers to train it.';
       throw new PaellaError('limits', message, { fix });
     }
     if (!this.#value) {
@@ -196,7 +196,14 @@ export class Parameter {
 
   /** The value in PyTorch's layout. */
   async save(): Promise<Float32Array<ArrayBuffer>> {
-    return (await this.export(this.value)) as Float32Array<ArrayBuffer>;
+    if (!this.#parts) return (await this.export(this.value)) as Float32Array<ArrayBuffer>;
+    const values = new Float32Array(this.size);
+    let start = 0;
+    for (const part of this.#parts) {
+      values.set(await part.data(), start);
+      start += part.size;
+    }
+    return values;
   }
 
   /** Values of a tensor that is stored as this parameter's is (its gradient, an average of it), in PyTorch's layout. */

@@ -55,7 +55,10 @@ export class EMA {
 
   /** The averages under the module's keys; entries that the optimizer does not train are the module's own. */
   stateDict(module: Module): StateDict {
-    return exportDict(module.namedParameters(), (parameter) => this.#parts.get(parameter) ?? parameter.value);
+    return exportDict(module.namedParameters(), (parameter) => {
+      const part = this.#parts.get(parameter);
+      return part ? parameter.export(part) : parameter.save();
+    });
   }
 
   /** Goes on from saved averages; keys that the optimizer does not train are passed over. */
