@@ -1,4 +1,5 @@
 import { type Rng, type Tensor, PaellaError, noGrad, ops, scope } from '@paella/tensor';
+import { drawTokens, type DrawTokensOptions } from './draw.js';
 import { addNoise } from './noise.js';
 import { type Conditions, Predictor, type RegionCondition } from './predict.js';
 import type { Paella } from './unet/paella.js';
@@ -39,7 +40,17 @@ export interface SampleOptions {
   /** Noise levels at the start and the end. */
   tStart?: number;
   tEnd?: number;
-  mode?: 'multinomial' | 'argmax';
+  /** How tokens come from distributions; `multinomial` by default. */
+  mode?: DrawTokensOptions['mode'];
+  /** From this step on the mode is `quant`; none by default. */
+  quantSteps?: number;
+  /** The vector of each token, `[num_labels,c]`: what `quant` needs. */
+  codebook?: Tensor;
+  /**
+   * Draw only from typical tokens, as the first versions of Paella did: those whose surprise is nearest to the expected
+   * one (arXiv 2202.00666), with a probability of `mass` together (0.2 by default), and `minTokens` at least (1).
+   */
+  typical?: { mass?: number; minTokens?: number } | null;
   /** Tokens to start from, u32 `[B,H,W]` or `[1,H,W]`, instead of noise; with a mask, see there. */
   init?: Tensor;
   /**
@@ -67,7 +78,9 @@ export interface SampleOptions {
  */
 export async function sample(unet: Paella, cond: Conditions, options: SampleOptions): Promise<Tensor> {
   const { shape, rng, uncond, regions, steps = 12, renoiseSteps = steps - 1, signal, onStep } = options;
-  const { conditionalSteps = steps, tStart = 1, tEnd = 0, mode = 'multinomial', renoise = 'start' } = options;
+  const { conditionalSteps = steps, tStart = 1, tEnd = 0, renoise = 'start' } = options;
+  const { mode = 'multinomial', quantSteps = steps } = options;
+  const draw = { rng, typical: options.typical, codebook: options.codebook };
   const numLabels = unet.config.num_labels;
   checkOptions(options);
   const guidedSteps = uncond && options.cfg !== null ? Math.min(conditionalSteps, steps) : 0;
@@ -85,10 +98,15 @@ export async function sample(unet: Paella, cond: Conditions, options: SampleOpti
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
         const next = step(() => {
           const features = predictor.features(tokens, t[i], i < guidedSteps ? cfg[i] : null);
-          const drawn = ops.sampleLinear(features, head, { temperature: temperature[i], rng, mode });
+          const how = {
+            ...draw,
+            mode: i < quantSteps ? mode : 'quant',
+            temperature: temperature[i],
+          } as const;
+          const drawn = drawTokens(features, head, how);
+          if (i >= renoiseSteps) return keep(drawn);
           const randomTokens = { start: noise, prev: tokens, rand: undefined }[renoise];
-          const renoised = () => addNoise(drawn, t[i + 1], { rng, numLabels, randomTokens }).noised;
-          return keep(i < renoiseSteps ? renoised() : drawn);
+          return keep(addNoise(drawn, t[i + 1], { rng, numLabels, randomTokens }).noised);
         });
         if (i > 0) tokens.dispose(); // the first were the noise's or the caller's
         tokens = next;
@@ -141,13 +159,9 @@ function linspace(range: Range, n: number): number[] {
   return Array.from({ length: n }, (_, i) => (n > 1 ? from + ((to - from) * i) / (n - 1) : from));
 }
 
-function checkOptions({
-  steps = 12,
-  temperature = 1,
-  renoiseSteps = 0,
-  tStart = 1,
-  tEnd = 0,
-}: SampleOptions): void {
+function checkOptions(options: SampleOptions): void {
+  const { steps = 12, temperature = 1, renoiseSteps = 0, tStart = 1, tEnd = 0 } = options;
+  const { mode, quantSteps = steps, codebook } = options;
   const refuse = (message: string): never => {
     throw new PaellaError('argument', message);
   };
@@ -158,4 +172,9 @@ function checkOptions({
   }
   if (![tStart, tEnd].every((t) => t >= 0 && t <= 1))
     refuse(`tStart and tEnd must be in [0,1], got ${tStart}, ${tEnd}`);
+  if ((mode === 'quant' || quantSteps < steps) && !codebook) {
+    throw new PaellaError('argument', "mode 'quant' needs the vectors of the tokens", {
+      fix: 'Pass codebook: vqgan.vquantizer.codebook.weight.value.',
+    });
+  }
 }

@@ -82,20 +82,24 @@ describe('sample', () => {
     for (const later of seen.slice(3)) expect(later.bindGroupsCreated).toBe(seen[2].bindGroupsCreated);
   });
 
-  it('allocates, compiles and binds nothing new with every option, either', () =>
+  it('allocates, compiles and binds nothing with every option, once buffers have found their places', () =>
     scope(async () => {
       const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
       const mask = device.tensor(new Uint32Array(64).fill(1), [1, 8, 8]);
       const regions = [{ cond: uncond, weight: device.full([8, 8], 0.3) }];
-      for (const renoise of ['start', 'prev', 'rand'] as const) {
+      const codebook = new Rng(4).normal(device, [48, 4]);
+      for (const more of [
+        { renoise: 'prev', typical: {} },
+        { renoise: 'rand', mode: 'quant', codebook },
+      ] as const) {
         const seen: Stats[] = [];
         const onStep = () => void seen.push(device.stats());
-        await run({ steps: 8, init, mask, regions, renoise, onStep });
-        for (const { buffersCreated, pipelines, bindGroupsCreated } of seen.slice(4, 7)) {
+        await run({ steps: 11, init, mask, regions, onStep, ...more });
+        for (const { buffersCreated, pipelines, bindGroupsCreated } of seen.slice(8, 10)) {
           expect({ buffersCreated, pipelines, bindGroupsCreated }).toEqual({
-            buffersCreated: seen[3].buffersCreated,
-            pipelines: seen[3].pipelines,
-            bindGroupsCreated: seen[3].bindGroupsCreated,
+            buffersCreated: seen[7].buffersCreated,
+            pipelines: seen[7].pipelines,
+            bindGroupsCreated: seen[7].bindGroupsCreated,
           });
         }
       }
@@ -257,6 +261,48 @@ describe('sample', () => {
       const regions = [{ cond: other, weight: ramp }];
       const drawn = await run({ init, cfg: 3, steps: 1, mode: 'argmax', regions });
       expect(drawn).toEqual(Array.from(expected));
+    }));
+
+  it('draws typical tokens only, if told to', () =>
+    scope(async () => {
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const typical = { mass: 0.3, minTokens: 2 };
+      const drawn = await run({ init, cfg: null, steps: 1, typical, temperature: 5 });
+      const logits = await ops.typicalFilter(unet.forward(init, 1, cond), typical).data();
+      drawn.forEach((token, i) => expect(logits[i * 48 + token]).toBeGreaterThan(-1e30));
+      expect(drawn).not.toEqual(await run({ init, cfg: null, steps: 1, temperature: 5 }));
+      expect(await run({ typical: { mass: 1 } })).toEqual(await run());
+    }));
+
+  it('takes the code nearest to the expected one, if told to', () =>
+    scope(async () => {
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const codebook = new Rng(4).normal(device, [48, 4]);
+      const options = { init, cfg: null, steps: 1, temperature: 0.6, codebook } as const;
+      const [p, codes] = await Promise.all([
+        unet
+          .forward(init, 1, cond)
+          .mul(1 / 0.6)
+          .softmax()
+          .data(),
+        codebook.data(),
+      ]);
+      const tokens = [...Array(48).keys()];
+      const expected = Array.from({ length: 64 }, (_, i) => {
+        const mean = [0, 1, 2, 3].map((c) =>
+          tokens.reduce((sum, k) => sum + p[i * 48 + k] * codes[4 * k + c], 0),
+        );
+        const distances = tokens.map((k) => mean.reduce((sum, m, c) => sum + (codes[4 * k + c] - m) ** 2, 0));
+        return distances.indexOf(Math.min(...distances));
+      });
+      expect(await run({ ...options, mode: 'quant' })).toEqual(expected);
+      expect(await run({ ...options, quantSteps: 0 })).toEqual(expected);
+      // It takes over from a step on.
+      const plain = await run({ seed: 6 });
+      expect(await run({ seed: 6, codebook, quantSteps: 4 })).toEqual(plain);
+      expect(await run({ seed: 6, codebook, quantSteps: 3 })).not.toEqual(plain);
+      await expect(run({ mode: 'quant' })).rejects.toThrow(/vectors of the tokens/);
+      await expect(run({ quantSteps: 2 })).rejects.toThrow(/vectors of the tokens/);
     }));
 
   it('draws from the distribution that the U-Net predicts', () =>
