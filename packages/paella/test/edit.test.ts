@@ -1,7 +1,7 @@
 /** The applications, with the embedded model. */
 import { encode as encodePng } from 'fast-png';
 import { Device, PaellaError, scope } from '@paella/tensor';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { saveOutput } from '../../../test/fixtures.js';
 import {
   type GenerationStep,
@@ -15,7 +15,8 @@ import {
   outpaint,
   vary,
 } from '../src/index.js';
-import { testDevice } from './helpers.js';
+import { testDevice, text } from './helpers.js';
+import { webFolder } from './web-folder.js';
 
 let device: Device;
 let pipeline: Pipeline;
@@ -180,16 +181,14 @@ describe('morph', () => {
 
 describe('interpolate', () => {
   it('begins and ends with the pure prompts, whatever their length', async () => {
-    const options = { seed: 3, steps: 3 };
+    const options = { seed: 3, steps: 2 };
     const ends = ['a big red apple', 'moon'] as const;
-    const between = await interpolate(pipeline, ...ends, { ...options, frames: 4 });
+    const between = await interpolate(pipeline, ...ends, { ...options, frames: 3 });
     await save('interpolate.png', between.images);
-    expect(between.images).toHaveLength(4);
+    expect(between.images).toHaveLength(3);
     const frame = (i: number): Uint32Array => between.tokens.slice(i * 256, (i + 1) * 256);
     expect(frame(0)).toEqual((await pipeline.generate(ends[0], options)).tokens);
-    expect(frame(3)).toEqual((await pipeline.generate(ends[1], options)).tokens);
-    const straight = await interpolate(pipeline, ...ends, { ...options, frames: 3, method: 'lerp' });
-    expect(straight.images).toHaveLength(3);
+    expect(frame(2)).toEqual((await pipeline.generate(ends[1], options)).tokens);
     await expect(interpolate(pipeline, 'a', 'b', { frames: 1 })).rejects.toThrow(/frames/);
   });
 
@@ -259,13 +258,66 @@ describe('weighted prompts', () => {
 });
 
 describe('vary', () => {
-  it('says what a model without an image encoder can do instead', async () => {
-    if (pipeline.takesImages) {
-      const { images } = await vary(pipeline, [apple, apple], { seed: 1, steps: 2 });
-      await save('vary.png', images);
-      return;
+  it('takes after one or several pictures, with words or without', async () => {
+    const options = { seed: 1, steps: 2 };
+    const alone = await vary(pipeline, [apple], { ...options, count: 2 });
+    await save('vary.png', alone.images);
+    expect(alone.shape).toEqual([2, 16, 16]);
+    const empty = await pipeline.generate('', options);
+    for (const other of [
+      empty,
+      await vary(pipeline, [apple, apple], options),
+      await vary(pipeline, [apple], { ...options, prompt: 'green' }),
+    ]) {
+      expect(equalShare(alone.tokens.slice(0, 256), other.tokens)).toBeLessThan(1);
     }
-    await expect(vary(pipeline, [apple])).rejects.toThrow(/no image encoder.*morph/);
     await expect(vary(pipeline, [])).rejects.toThrow(/needs a picture/);
+  });
+
+  it('says what a model without an image encoder can do instead', async () => {
+    const card = JSON.parse(await text('../../models/default/model.json')) as Record<string, unknown>;
+    const { image_encoder: _, ...blind } = card;
+    const { url } = webFolder({ 'model.json': JSON.stringify(blind) });
+    try {
+      const model = await Pipeline.load(url, { device, lowMemory: true });
+      expect(model.takesImages).toBe(false);
+      const asked = vary(model, [apple]);
+      await expect(asked).rejects.toMatchObject({ code: 'unsupported', message: /no image encoder.*morph/ });
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
+
+describe('passes', () => {
+  it('do not change what is drawn', async () => {
+    const options = { seed: 8, steps: 1, count: 3 };
+    const box = { x: 16, y: 16, width: 32, height: 32 };
+    const area = { x: 0, y: 0, width: 32, height: 64 };
+    const applications = {
+      inpaint: (batchSize: number) => inpaint(pipeline, apple, box, 'sun', { ...options, batchSize }),
+      interpolate: (batchSize: number) =>
+        interpolate(pipeline, 'a red apple', 'sun', {
+          seed: 8,
+          steps: 1,
+          frames: 3,
+          method: 'lerp',
+          batchSize,
+        }),
+      regions: (batchSize: number) =>
+        generateRegions(pipeline, 'sun', [{ prompt: 'moon', area }], { ...options, batchSize }),
+    };
+    for (const [name, draw] of Object.entries(applications)) {
+      const [together, apart] = [await draw(3), await draw(2)];
+      expect(together.shape, name).toEqual([3, 16, 16]);
+      expect(equalShare(apart.tokens, together.tokens), name).toBeGreaterThan(0.99);
+    }
+  });
+
+  it('go on at any picture', async () => {
+    const options = { seed: 8, steps: 2 };
+    const both = await morph(pipeline, apple, 'sun', { ...options, count: 2 });
+    const second = await morph(pipeline, apple, 'sun', { ...options, first: 1 });
+    expect(equalShare(second.tokens, both.tokens.slice(256))).toBeGreaterThan(0.99);
   });
 });
