@@ -6,7 +6,8 @@ import type { VQModelConfig } from 'paella';
 import type { Context, ModelOptions } from './context.js';
 
 /** A VQGAN of which nothing is loaded yet. */
-export interface Codec extends Pick<ModelPart<VQModel>, 'build' | 'state'> {
+export interface Codec {
+  part: Pick<ModelPart<VQModel>, 'build' | 'state'>;
   /** Width and height of the pictures of its model, in pixels; null where only the VQGAN is known. */
   imageSize: readonly [number, number] | null;
 }
@@ -20,13 +21,12 @@ export interface Codec extends Pick<ModelPart<VQModel>, 'build' | 'state'> {
 export async function openCodec(model: string): Promise<Codec> {
   if (!isFile(model)) {
     const { imageSize, vqgan } = await openModel(model);
-    return { imageSize, build: vqgan.build, state: vqgan.state };
+    return { imageSize, part: vqgan };
   }
   const config = await readConfig(model);
   return {
     imageSize: null,
-    build: (device) => new VQModel(config, { device }),
-    state: () => loadStateDict(model),
+    part: { build: (device) => new VQModel(config, { device }), state: () => loadStateDict(model) },
   };
 }
 
@@ -37,9 +37,9 @@ export async function loadCodec(
   device: Device,
   codec?: Codec,
 ): Promise<VQModel> {
-  const { build, state: open } = codec ?? (await openCodec(model));
-  const vqgan = build(device).to({ dtype });
-  const state = await open();
+  const { part } = codec ?? (await openCodec(model));
+  const vqgan = part.build(device).to({ dtype });
+  const state = await part.state();
   await vqgan.loadStateDict(state, {
     onProgress(done, total) {
       context.checkInterrupt();

@@ -40,6 +40,28 @@ export type Drawing = Pick<
   | 'onStep'
 >;
 
+/** Loads the model, and says what it lacks. */
+export async function loadPipeline(
+  context: Context,
+  { model, dtype, lowMemory = model !== 'default' }: ModelOptions & { lowMemory?: boolean },
+): Promise<Pipeline> {
+  const { out } = context;
+  const pipeline = await Pipeline.load(model, {
+    device: await context.openDevice(),
+    dtype,
+    // Every network of it is needed once.
+    lowMemory,
+    onProgress({ part, done, total }) {
+      context.checkInterrupt();
+      out.progress(`loading ${part}`, done, total);
+    },
+  });
+  for (const { file, purpose, published } of pipeline.model.missing) {
+    out.note(`without ${file}: ${purpose} (${published})`);
+  }
+  return pipeline;
+}
+
 /**
  * Loads the model, draws, and writes pictures and result. Nothing is written before all of it is there.
  *
@@ -59,20 +81,7 @@ export async function drawPictures(
   if (options.out) checkResultPath(options.out, imageExtensions);
   if (animate) checkResultPath(animate, ['.gif']);
 
-  const device = await context.openDevice();
-  const pipeline = await Pipeline.load(options.model, {
-    device,
-    dtype: options.dtype,
-    // Every network of it is needed once.
-    lowMemory: options.lowMemory ?? options.model !== 'default',
-    onProgress({ part, done, total }) {
-      context.checkInterrupt();
-      out.progress(`loading ${part}`, done, total);
-    },
-  });
-  for (const { file, purpose, published } of pipeline.model.missing) {
-    out.note(`without ${file}: ${purpose} (${published})`);
-  }
+  const pipeline = await loadPipeline(context, options);
   const { steps } = pipeline.settings({ steps: options.steps, preset });
   const arrange = (images: RgbaImage[]): RgbaImage => (images.length > 1 ? contactSheet(images) : images[0]);
   const frames: RgbaImage[][] = []; // of each step, the pictures of all passes
@@ -111,7 +120,7 @@ export async function drawPictures(
     paths.push(animate);
   }
   const { width, height } = images[0];
-  const { dispatches, pipelines } = device.stats();
+  const { dispatches, pipelines } = pipeline.device.stats();
   // Node counts from the start of the process, so loading is in it.
   const seconds = performance.now() / 1000;
   out.note(`${width}×${height}, ${steps} steps, seed ${generation.seed}, ${seconds.toFixed(1)} s`);
@@ -121,12 +130,12 @@ export async function drawPictures(
     width,
     height,
     steps,
-    adapter: device.info.name,
+    adapter: pipeline.device.info.name,
     seconds,
     generationSeconds,
     dispatches,
     pipelines,
-    peakBytes: device.memory().peakBytes,
+    peakBytes: pipeline.device.memory().peakBytes,
   };
   out.result(result, paths);
 }

@@ -250,6 +250,7 @@ describe('a job', () => {
     const path = newFolder();
     await run(path);
     const before = filesOf(path);
+    for (const left of ['made-00000.lock', '.made-00001.tar.x.tmp']) writeFileSync(join(path, left), '');
     rmSync(join(path, 'made-00001.json'));
     rmSync(join(path, 'made-00002.tar'));
     truncateSync(join(path, 'made-00003.tar'), 512);

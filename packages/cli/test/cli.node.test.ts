@@ -234,6 +234,13 @@ describe('generate', () => {
     expect([sheet.width, sheet.height]).toEqual([2 * 32 + 3 * 4, 48 + 2 * 4]);
   });
 
+  it('computes no guidance where it is off, which is a guidance of 1', async () => {
+    await json(...apple, '--cfg', 'off', '--out', 'off.png');
+    await json(...apple, '--cfg', '1', '--out', 'one.png');
+    const [off, one] = await Promise.all(['off', 'one'].map((name) => readFile(join(folder, `${name}.png`))));
+    expect(off.equals(one)).toBe(true);
+  });
+
   it.skipIf(process.platform === 'win32')(
     'stops on Ctrl-C and leaves no file (Windows has no SIGINT to send)',
     async () => {

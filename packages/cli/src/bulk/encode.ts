@@ -51,7 +51,7 @@ export async function bulkEncode(
       fix: 'Pass --size, such as --size 256x256: pictures are scaled to cover it, and cropped.',
     });
   }
-  const state = await codec.state();
+  const state = await codec.part.state();
   const vqgan = await fingerprint(state).finally(() => state.close?.());
   const names = createHash('sha256');
   for (const part of parts) names.update(`${part.names.join('\n')}\n\n`);

@@ -1,7 +1,7 @@
 /** The folder that bulk work fills, perhaps from many processes at once, and goes on in after any of them was killed. */
 import { PaellaError } from '@paella/tensor';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { type Member, tarOf } from '../data/tar.js';
@@ -164,7 +164,17 @@ export class BulkFolder {
     };
     const path = join(this.path, 'manifest.json');
     writeResult(path, `${JSON.stringify(manifest, null, 2)}\n`);
+    this.#tidy();
     return path;
+  }
+
+  /** Removes what killed processes left: marks, and files that were never finished. */
+  #tidy(): void {
+    for (const name of readdirSync(this.path)) {
+      const isLeft =
+        /\.(tmp|old|lock)$/.test(name) && name.replace(/^\./, '').startsWith(`${this.work.prefix}-`);
+      if (isLeft) rmSync(join(this.path, name), { force: true });
+    }
   }
 
   #stem(tar: number): string {

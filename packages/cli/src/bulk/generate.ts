@@ -1,10 +1,19 @@
 /** `paella generate --prompts`: a picture for each line of a file, in WebDataset shards. */
 import { scope } from '@paella/tensor';
-import { type GenerateOptions as Drawing, Pipeline, type RgbaImage, openModel } from 'paella';
+import {
+  type GenerateOptions as Drawing,
+  PRESETS,
+  type Pipeline,
+  type RgbaImage,
+  type SamplerSettings,
+  openModel,
+  parsePromptWeights,
+} from 'paella';
 import type { GenerateOptions } from '../commands/generate.js';
 import type { Context } from '../context.js';
 import type { Member } from '../data/tar.js';
 import { encodeImage } from '../image-file.js';
+import { loadPipeline } from '../pictures.js';
 import { BulkFolder, type Content } from './folder.js';
 import { modelIdentity } from './identity.js';
 import { type Maker, runJob } from './job.js';
@@ -31,16 +40,17 @@ export async function bulkGenerate(
   options: BulkGenerateOptions,
   version: string,
 ): Promise<void> {
-  const { count, batch, shardSize, dtype, shard } = options;
+  const { preset, count, batch, shardSize, dtype, shard } = options;
   const { lines, failed, sha256 } = await readPrompts(options.prompts, options);
   const model = await openModel(options.model);
-  const base = model.sampler;
+  const base: SamplerSettings = preset ? PRESETS[preset] : model.sampler;
   const steps = options.steps ?? base.steps;
   const drawing = {
+    ...(preset && { preset }),
     steps,
     renoiseSteps: options.renoise ?? Math.min(base.renoiseSteps, steps - 1),
     temperature: options.temperature ?? base.temperature,
-    cfg: options.cfg === undefined ? base.cfg : options.cfg,
+    cfg: options.cfg === 'off' ? null : (options.cfg ?? base.cfg),
     size: options.size ?? model.imageSize,
   } satisfies Drawing;
   const seed = options.seed ?? 0;
@@ -62,17 +72,9 @@ export async function bulkGenerate(
   const folder = BulkFolder.open(options.out, work);
 
   const prepare = async (): Promise<Maker> => {
-    const device = await context.openDevice();
-    const pipeline = await Pipeline.load(options.model, {
-      device,
-      dtype,
-      onProgress({ part, done, total }) {
-        context.checkInterrupt();
-        context.out.progress(`loading ${part}`, done, total);
-      },
-    });
+    const pipeline = await loadPipeline(context, options);
     return {
-      by: { adapter: device.info.name, version },
+      by: { adapter: pipeline.device.info.name, version },
       async make(tar, ready): Promise<Content> {
         const members: Member[] = [];
         for (const group of groupsOf(plan.batches(tar), Math.ceil(promptsAtOnce / batch))) {
@@ -102,10 +104,10 @@ function drawGroup(
   ready: (items: readonly Item[], images: readonly RgbaImage[]) => void,
 ): Promise<void> {
   const items = batches.flat();
-  const prompts = items.map(({ prompt }) => ({ prompt }));
-  const negatives = items.map(({ negative }) => ({ prompt: negative, asWritten: true }));
+  const prompts = items.map(({ prompt, seed, stream }) => ({ prompt, seed, index: stream }));
+  const negatives = items.map(({ negative }) => ({ prompt: negative, asWritten: true, usePrior: false }));
   return scope(async () => {
-    const conditions = await pipeline.conditions([...prompts, ...negatives]);
+    const conditions = await pipeline.conditions([...prompts, ...negatives], drawing);
     let at = 0;
     for (const run of batches.flatMap(runsOf)) {
       const cond = conditions.slice(at, at + run.length);
@@ -130,7 +132,7 @@ function membersOf(
   model: string,
   { size, ...settings }: Drawing,
 ): Member[] {
-  const caption = typeof line.caption === 'string' ? line.caption : prompt;
+  const caption = typeof line.caption === 'string' ? line.caption : parsePromptWeights(prompt).text;
   const json = {
     ...line,
     caption,

@@ -31,6 +31,8 @@ export async function fingerprint(state: StateDict): Promise<string> {
 export async function modelIdentity(model: Model): Promise<Record<string, string>> {
   const parts: ModelPart[] = [model.unet, model.vqgan];
   if (model.text.kind === 'byt5') parts.push(model.text.part);
+  if (model.clipText) parts.push(model.clipText.part);
+  if (model.prior) parts.push(model.prior);
   const identity: Record<string, string> = { name: model.name };
   for (const part of parts) {
     const state = await part.state();

@@ -7,7 +7,7 @@ import type { Shard } from './shard.js';
 
 export interface Maker {
   /** Makes what goes into a tar, and tells of items as they get ready; null if that cannot be done now. */
-  make(tar: number, ready: (items: number) => void): Promise<Content | null>;
+  make: (tar: number, ready: (items: number) => void) => Promise<Content | null>;
   /** What writes down who made it. */
   by: Pick<TarRecord, 'adapter' | 'version'>;
 }
@@ -16,9 +16,9 @@ export interface Job {
   folder: BulkFolder;
   shard: Shard;
   /** Items of a tar, null where only reading its source would tell. */
-  sizeOf(tar: number): number | null;
+  sizeOf: (tar: number) => number | null;
   /** Gets ready to make tars: loads the model. It is not called where nothing is left to do. */
-  prepare(): Promise<Maker>;
+  prepare: () => Promise<Maker>;
 }
 
 /** What a process did, as `--json` prints it. */

@@ -17,7 +17,7 @@ export function addBulkGenerateOptions(command: Command): Command {
       new Option(
         '--prompts <file.jsonl>',
         'a line a prompt; --out is a folder of tars, --seed 0 by default',
-      ).conflicts(['grid', 'animate']),
+      ).conflicts(['grid', 'animate', 'region', 'ramp', 'to']),
     )
     .option('--skip-bad-lines', 'pass lines over that hold no prompt, instead of stopping');
   return addBulkOptions(command, { batch: 8, shardSize: 256 });
@@ -69,13 +69,13 @@ export function isBulk(
   }
   if (one[1] === undefined) refuse(`missing required argument '${one[0]}', or ${many[0]}`);
   const stray = command.options.find(
-    (option) => bulkOnly.includes(option.attributeName()) && isGiven(command, option),
+    (option) => bulkOnly.has(option.attributeName()) && isGiven(command, option),
   );
   if (stray) refuse(`${stray.long ?? ''} goes with ${many[0]}`);
   return false;
 }
 
-const bulkOnly = ['shard', 'batch', 'shardSize', 'skipBadLines'];
+const bulkOnly = new Set(['shard', 'batch', 'shardSize', 'skipBadLines']);
 
 const isGiven = (command: Command, option: Option): boolean =>
   command.getOptionValueSource(option.attributeName()) === 'cli';

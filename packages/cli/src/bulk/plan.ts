@@ -29,13 +29,13 @@ export interface Plan {
   /** How many tars there are. */
   readonly tars: number;
   /** The pictures of a tar in their order, as they are drawn together; lines without a prompt leave holes. */
-  batches(tar: number): Item[][];
+  batches: (tar: number) => Item[][];
   /** How many pictures a tar holds. */
-  sizeOf(tar: number): number;
+  sizeOf: (tar: number) => number;
   /** The lines that a tar begins, from 0: what is wrong with one is told by one tar. */
-  linesOf(tar: number): number[];
+  linesOf: (tar: number) => number[];
   /** The name of an item in its tar: its number, in as many digits as the last one has, and at least 6. */
-  keyOf(index: number): string;
+  keyOf: (index: number) => string;
 }
 
 /**
