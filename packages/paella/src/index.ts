@@ -1,3 +1,4 @@
+export { picturesPerPass, type BatchOptions } from './batch.js';
 export { CLIP } from './clip/clip.js';
 export { CLIP_VIT_H_14, type CLIPConfig, type CLIPTextConfig, type CLIPVisionConfig } from './clip/config.js';
 export { openClipNames } from './clip/names.js';
