@@ -12,8 +12,11 @@ export interface ModuleContext {
   rng?: Rng;
 }
 
-/** Bytes uploaded between two waits, so that loading a large model holds little of it in host memory. */
-const UPLOAD_WINDOW = 64 << 20;
+/**
+ * Bytes uploaded between two waits, each for the window before, so that loading a large model holds little of it in host
+ * memory while the file is read on.
+ */
+const UPLOAD_WINDOW = 32 << 20;
 
 /**
  * A part of a model. Its parameters and submodules are its fields, and their names are the state dict's
@@ -130,17 +133,21 @@ export abstract class Module {
     this.#checkLimits(parameters);
     let window = 0;
     let done = 0;
+    let taken = Promise.resolve();
     for (const [key, parameter] of parameters) {
       if (!keys.has(key)) continue;
       const { data } = await state.get(key);
       parameter.load(data instanceof BigInt64Array ? Int32Array.from(data, Number) : (data as Float32Array));
-      window += parameter.bytes;
+      window += data.byteLength;
       if (window > UPLOAD_WINDOW) {
-        await this.device.flush();
+        await taken;
+        taken = this.device.synchronize();
+        taken.catch(() => {}); // reported by whoever waits next, also when reading on fails first
         window = 0;
       }
       onProgress?.(++done, parameters.size);
     }
+    await taken;
     return { missing, unexpected };
   }
 
