@@ -1,7 +1,7 @@
 import { Device, PaellaError, Rng, type Tensor, type nn, noGrad, scope } from '@paella/tensor';
 import { drawTokens } from './draw.js';
 import { addNoise } from './noise.js';
-import { Predictor } from './predict.js';
+import { Predictor, type RegionCondition } from './predict.js';
 import { Paella } from './unet/paella.js';
 import { VQModel } from './vqgan/vqmodel.js';
 
@@ -60,12 +60,12 @@ function passFits(
     noGrad(() =>
       scope(() => {
         const cond = { byt5: device.empty([1, conditionTokens, unet.config.byt5_embd]) };
-        const region = { cond, weight: device.empty(shape.slice(1)) };
+        const region = (): RegionCondition => ({ cond, weight: device.empty(shape.slice(1)) });
         const predictor = new Predictor(unet, {
           shape,
           cond,
           uncond: guided ? cond : undefined,
-          regions: new Array<typeof region>(regions).fill(region),
+          regions: Array.from({ length: regions }, region),
         });
         const noise = device.empty(shape, 'u32');
         const step = (): Tensor => {

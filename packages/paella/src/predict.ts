@@ -12,7 +12,7 @@ export interface RegionCondition {
   weight: Tensor;
 }
 
-export interface PredictorOptions {
+interface PredictorOptions {
   /** Pictures, and their height and width in tokens. */
   shape: readonly [number, number, number];
   cond: Conditions;
