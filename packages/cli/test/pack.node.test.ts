@@ -64,7 +64,7 @@ describe('the packed packages', () => {
     async () => {
       const readme = await readFile(join(root, 'README.md'), 'utf8');
       const examples = [...readme.matchAll(/^```js example\n(.*?)^```/gms)];
-      expect(examples.length, 'blocks ```js example in README.md').toBe(2);
+      expect(examples.length, 'blocks ```js example in README.md').toBe(3);
       for (const [, example] of examples) {
         await writeFile(join(project, 'example.js'), example);
         await run(project, 'node', 'example.js');
