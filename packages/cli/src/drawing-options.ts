@@ -18,6 +18,11 @@ export function addDrawingOptions(command: Command): Command {
       "steps that are followed by new noise (default: the model's)",
       parse.wholeNumber(0),
     )
+    .option(
+      '--typical <mass>',
+      'draw only from tokens of typical probability, of this mass together, as the first version: 0.2',
+      parse.share,
+    )
     .option('--negative <text>', 'what the pictures should not show')
     .addOption(
       new Option(

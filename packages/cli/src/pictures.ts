@@ -19,6 +19,7 @@ export interface PictureOptions extends ModelOptions {
   cfg?: Range | 'off';
   temperature?: Range;
   renoise?: number;
+  typical?: number;
   negative?: string;
   lowMemory?: boolean;
   grid?: boolean;
@@ -35,6 +36,7 @@ export type Drawing = Pick<
   | 'renoiseSteps'
   | 'cfg'
   | 'temperature'
+  | 'typical'
   | 'negative'
   | 'signal'
   | 'onStep'
@@ -77,7 +79,7 @@ export async function drawPictures(
   { framesAre = 'steps' }: { framesAre?: 'steps' | 'pictures' } = {},
 ): Promise<void> {
   const { out, signal } = context;
-  const { preset, seed, count, cfg, temperature, negative, grid, animate } = options;
+  const { preset, seed, count, cfg, temperature, typical, negative, grid, animate } = options;
   if (options.out) checkResultPath(options.out, imageExtensions);
   if (animate) checkResultPath(animate, ['.gif']);
 
@@ -97,6 +99,7 @@ export async function drawPictures(
     renoiseSteps: options.renoise,
     cfg: cfg === 'off' ? null : cfg,
     temperature,
+    typical: typical === undefined ? undefined : { mass: typical },
     negative,
     signal,
     async onStep(info) {

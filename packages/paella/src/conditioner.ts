@@ -164,20 +164,18 @@ export class Conditioner {
 
   /** What a prompt's own weights and the settings make of each condition token, if they change any. */
   #attentionFactors(
-    { byt5, clip, clipImage }: ConditionInputs,
+    condition: ConditionInputs,
     weights: readonly number[] | undefined,
     reweight: SamplerSettings['reweight'],
   ): number[] | undefined {
-    const { clipTokens } = this.#model;
-    const images = clipImage ? [clipImage].flat().length : 0;
-    const text = byt5.shape[1];
-    const total = text + clipTokens * ((clip ? 1 : 0) + images);
-    const applies = reweight !== undefined && images > 0;
+    const text = condition.byt5.shape[1];
+    const total = conditionTokens(condition, this.#model);
+    const applies = reweight !== undefined && condition.clipImage !== undefined;
     if (!weights && !applies) return undefined;
     return Array.from({ length: total }, (_, i) => {
       const own = weights?.[i] ?? 1;
       if (!applies || i < total - text) return own;
-      return own * (i < total - clipTokens ? reweight.text : reweight.image);
+      return own * (i < total - this.#model.clipTokens ? reweight.text : reweight.image);
     });
   }
 
@@ -200,6 +198,12 @@ export class Conditioner {
     return (this.#words ??= text.open(this.#device));
   }
 }
+
+/** How many tokens a condition has. */
+export const conditionTokens = (
+  { byt5, clip, clipImage = [] }: ConditionInputs,
+  { clipTokens }: Pick<Model, 'clipTokens'>,
+): number => byt5.shape[1] + clipTokens * ((clip ? 1 : 0) + [clipImage].flat().length);
 
 /** Tensors of texts, of which equal ones are encoded once. */
 function encodeOnce(texts: readonly string[], encode: (text: string) => Tensor): Tensor[] {

@@ -1,5 +1,6 @@
 import { type Device, PaellaError, Rng, Tensor, noGrad, scope } from '@paella/tensor';
-import { Conditioner, type ConditionRequest } from './conditioner.js';
+import { picturesPerPass } from './batch.js';
+import { Conditioner, type ConditionRequest, conditionTokens } from './conditioner.js';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import type { Model } from './model.js';
 import { openModel } from './open-model.js';
@@ -25,6 +26,7 @@ export interface DrawOptions extends Pick<
   | 'cfg'
   | 'conditionalSteps'
   | 'mode'
+  | 'typical'
   | 'tStart'
   | 'init'
   | 'mask'
@@ -41,7 +43,7 @@ export interface DrawOptions extends Pick<
   sameNoise?: boolean;
   /** Width and height in pixels; multiples of `pipeline.sizeMultiple`. */
   size?: readonly [number, number];
-  /** Pictures a pass; by default as many as the adapter takes. */
+  /** Pictures a pass; by default as many as the adapter takes, within 1 GiB. */
   batchSize?: number;
   onStep?: (info: GenerationStep) => void | Promise<void>;
 }
@@ -187,7 +189,16 @@ export class Pipeline {
     const unet = await this.#residents.get(this.model.unet);
     const vqgan = await this.#residents.get(this.model.vqgan);
     const count = conditions.length;
-    const perPass = options.batchSize ?? count;
+    const cfg = options.cfg === undefined ? settings.cfg : options.cfg;
+    const perPass =
+      options.batchSize ??
+      (await picturesPerPass(unet, vqgan, [height, width], {
+        count,
+        guided: cfg !== null,
+        conditionTokens: Math.max(...conditions.map((one) => conditionTokens(one, this.model))),
+        regions: regions?.length,
+        budgetBytes: PASS_BYTES,
+      }));
     const passes = Math.ceil(count / perPass);
     const images: RgbaImage[] = [];
     const tokens = new Uint32Array(count * height * width);
@@ -202,7 +213,7 @@ export class Pipeline {
           uncond: ofPass(uncond),
           shape: [some.length, height, width],
           rng: new Rng(seed).forEntries(sameNoise ? first : first + start, sameNoise ? 0 : 1),
-          cfg: options.cfg === undefined ? settings.cfg : options.cfg,
+          cfg,
           init: init && ofPass(init),
           mask: mask && ofPass(mask),
           regions: regions?.map(({ cond, weight }) => ({
@@ -291,6 +302,12 @@ export class Pipeline {
     return module as T;
   }
 }
+
+/**
+ * What a pass may take on the device besides weights. WebGPU does not tell how much there is; larger passes are hardly
+ * faster.
+ */
+const PASS_BYTES = 2 ** 30;
 
 /** The pictures of one pass; what stands for all of them stays. */
 function partOf<T extends Conditions | Tensor>(all: T, start: number, count: number): T;
