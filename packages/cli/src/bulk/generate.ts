@@ -51,6 +51,7 @@ export async function bulkGenerate(
     renoiseSteps: options.renoise ?? Math.min(base.renoiseSteps, steps - 1),
     temperature: options.temperature ?? base.temperature,
     cfg: options.cfg === 'off' ? null : (options.cfg ?? base.cfg),
+    ...(options.typical !== undefined && { typical: { mass: options.typical } }),
     size: options.size ?? model.imageSize,
   } satisfies Drawing;
   const seed = options.seed ?? 0;

@@ -8,6 +8,6 @@ export function report({ out }: Context, summary: Summary, what: string): void {
   out.result(summary, [
     `${items} ${what} made, ${skipped} there before, in ${tars.length} tars of ${summary.out}`,
     ...(elsewhere > 0 ? [`${elsewhere} tars are being made by other processes`] : []),
-    manifest ?? 'not complete yet: other shards are missing',
+    manifest ?? 'manifest.json comes with the last tar of all shards',
   ]);
 }
