@@ -103,7 +103,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       }),
     );
 
-  const encode = addCodecCommand(program, 'encode', 'Turn pictures into tokens', [
+  const encoding = addCodecCommand(program, 'encode', 'Turn pictures into tokens', [
     'encode apple.png --out apple.json',
     'encode photo.jpg --size 64x64 --out photo.safetensors',
     'encode --data "shards/{000..099}.tar" --size 64x64 --out tokens --shard 0/4',
@@ -111,7 +111,7 @@ function createProgram(version: string, state: { exitCode: number }): Command {
     .argument('[image]', 'PNG or JPEG')
     .option('--out <file>', '.json or .safetensors (default: print the tokens)')
     .option('--size <WxH>', 'scale the picture to cover these pixels, crop to the middle', parse.size);
-  addBulkEncodeOptions(encode).action(
+  addBulkEncodeOptions(encoding).action(
     (file: string | undefined, options: EncodeOptions | BulkEncodeOptions, command: Command) =>
       withContext(options, async (context) => {
         if (isBulk(command, ['image', file], ['--data', 'data' in options ? options.data : undefined])) {

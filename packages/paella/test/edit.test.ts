@@ -192,6 +192,19 @@ describe('interpolate', () => {
     await expect(interpolate(pipeline, 'a', 'b', { frames: 1 })).rejects.toThrow(/frames/);
   });
 
+  it('begins and ends with pictures too', async () => {
+    const options = { seed: 3, steps: 1 };
+    const [pear] = (await pipeline.generate('a green pear', { seed: 7, steps: 4 })).images;
+    const ends = [apple, pear].map((image) => ({ prompt: '', images: [image] }));
+    const { tokens } = await interpolate(pipeline, ends[0], ends[1], { ...options, frames: 3 });
+    for (const [i, image] of [apple, pear].entries()) {
+      const varied = await vary(pipeline, [image], options);
+      expect(equalShare(tokens.slice(512 * i, 512 * i + 256), varied.tokens)).toBeGreaterThan(0.98);
+    }
+    const mixed = interpolate(pipeline, ends[0], 'a green pear', { ...options, frames: 3 });
+    await expect(mixed).rejects.toMatchObject({ code: 'unsupported', message: /1 images and/ });
+  });
+
   it('changes nothing between equal prompts', async () => {
     const { tokens } = await interpolate(pipeline, 'sun', 'sun', { seed: 3, steps: 2, frames: 3 });
     expect(equalShare(tokens.slice(256, 512), tokens.slice(0, 256))).toBeGreaterThan(0.98);
