@@ -1,4 +1,4 @@
-import { PaellaError } from '@paella/tensor';
+import { PaellaError, type StateDict, stateDictOf } from '@paella/tensor';
 import fc from 'fast-check';
 import { unpackTar } from 'modern-tar';
 import { spawn } from 'node:child_process';
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BulkFolder, type Content, type Work } from '../src/bulk/folder.js';
+import { fingerprint } from '../src/bulk/identity.js';
 import { type Job, type Summary, runJob } from '../src/bulk/job.js';
 import { npy } from '../src/bulk/npy.js';
 import { planPictures, runsOf } from '../src/bulk/plan.js';
@@ -152,6 +153,29 @@ describe('a plan', () => {
     ]);
     expect(runsOf(items).map((run) => run.length)).toEqual([2, 2, 2]);
     expect(plan.keyOf(3)).toBe('000003');
+  });
+});
+
+describe('a fingerprint of weights', () => {
+  const weights = (value: number, more: [string, number[]][] = []): StateDict =>
+    stateDictOf(
+      [...more, ['a.bias', [64]] as const, ['a.weight', [64, 128]] as const].map(([name, shape]) => [
+        name,
+        { shape: [...shape], data: new Float32Array(shape.reduce((a, b) => a * b)).fill(value) },
+      ]),
+    );
+
+  it('tells them by names, shapes and values, in whatever order they come', async () => {
+    const known = await fingerprint(weights(1));
+    expect(known).toMatch(/^[0-9a-f]{16}$/);
+    expect(await fingerprint(weights(1))).toBe(known);
+    expect(await fingerprint(weights(1 + 2 ** -20))).not.toBe(known);
+    const more = await fingerprint(weights(1, [['b.bias', [3]]]));
+    expect(more).not.toBe(known);
+    expect(await fingerprint(weights(1, [['b.bias', [1, 3]]]))).not.toBe(more);
+    const keys = ['b.bias', 'a.weight', 'a.bias'];
+    const turned = { ...weights(1, [['b.bias', [3]]]), keys: () => keys };
+    expect(await fingerprint(turned)).toBe(more);
   });
 });
 

@@ -13,7 +13,7 @@ const smallTensor = 4096; // elements
  */
 export async function fingerprint(state: StateDict): Promise<string> {
   const hash = createHash('sha256');
-  const keys = state.keys().sort();
+  const keys = [...state.keys()].sort();
   for (const key of keys) {
     const { shape, dtype } = state.info(key);
     hash.update(`${key} ${dtype} ${shape.join()}\n`);
