@@ -109,13 +109,32 @@ describe('placement', () => {
 });
 
 describe('beginning', () => {
-  it('is a share of noise, or a step', () => {
-    expect(beginning(12, {})).toEqual({ tStart: expect.closeTo(0.866, 3), steps: 12 });
-    expect(beginning(12, { strength: 0.5 })).toEqual({ tStart: 0.5, steps: 12 });
-    expect(beginning(24, { startStep: 8 })).toEqual({ tStart: expect.closeTo(2 / 3), steps: 16 });
-    expect(() => beginning(12, { strength: 0 })).toThrow(/above 0 and at most 1/);
-    expect(() => beginning(12, { startStep: 12 })).toThrow(/from 0 to 11/);
-    expect(() => beginning(12, { startStep: 1, strength: 1 })).toThrow(/two ways/);
+  const schedule = { steps: 12, renoiseSteps: 11, temperature: 1, cfg: null };
+
+  it('is a share of noise', () => {
+    expect(beginning(schedule, {})).toEqual({ ...schedule, tStart: expect.closeTo(0.866, 3) });
+    expect(beginning(schedule, { strength: 0.5 })).toEqual({ ...schedule, tStart: 0.5 });
+    expect(() => beginning(schedule, { strength: 0 })).toThrow(/above 0 and at most 1/);
+  });
+
+  it('or a step, with what is left of the schedule', () => {
+    const long = {
+      steps: 25,
+      renoiseSteps: 20,
+      temperature: [1.2, 0.2],
+      cfg: 4,
+      conditionalSteps: 6,
+    } as const;
+    expect(beginning(long, { startStep: 6 })).toEqual({
+      tStart: expect.closeTo(19 / 25),
+      steps: 19,
+      renoiseSteps: 14,
+      temperature: [expect.closeTo(0.95), 0.2],
+      cfg: 4,
+      conditionalSteps: 0,
+    });
+    expect(() => beginning(schedule, { startStep: 12 })).toThrow(/from 0 to 11/);
+    expect(() => beginning(schedule, { startStep: 1, strength: 1 })).toThrow(/two ways/);
   });
 });
 

@@ -108,7 +108,7 @@ describe('inpaint', () => {
     const odd = { width: 50, height: 40, data: new Uint8ClampedArray(50 * 40 * 4).fill(200) };
     const area = { x: 0, y: 0, width: 16, height: 16 };
     await expect(inpaint(pipeline, odd, area, 'x')).rejects.toThrow(
-      /50x40 does not divide into tokens.*multiples of 16/,
+      /50×40 does not divide into tokens. Give a size, such as 48×48/,
     );
     const { images, shape } = await inpaint(pipeline, odd, area, 'x', { size: [48, 32], steps: 1 });
     expect([shape, images[0].width, images[0].height]).toEqual([[1, 8, 12], 48, 32]);
@@ -167,15 +167,21 @@ describe('morph', () => {
 
   it('begins at a step of all', async () => {
     const steps: string[] = [];
-    const options = { seed: 5, steps: 4, startStep: 1 };
+    const options = { seed: 5, steps: 4, startStep: 1, temperature: 0.5 };
     const { tokens } = await morph(pipeline, apple, 'a green pear', {
       ...options,
       onStep: (info) => void steps.push(`${info.step}/${info.steps}`),
     });
     expect(steps).toEqual(['0/3', '1/3', '2/3']);
-    const same = await morph(pipeline, apple, 'a green pear', { seed: 5, steps: 3, strength: 0.75 });
+    const same = await morph(pipeline, apple, 'a green pear', {
+      seed: 5,
+      steps: 3,
+      temperature: 0.5,
+      strength: 0.75,
+    });
     expect(same.tokens).toEqual(tokens);
     await expect(morph(pipeline, apple, 'x', { strength: 2 })).rejects.toThrow(PaellaError);
+    await expect(morph(pipeline, apple, 'x', { count: 0 })).rejects.toThrow(/count must be/);
   });
 });
 

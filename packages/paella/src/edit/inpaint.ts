@@ -1,9 +1,8 @@
 import { scope } from '@paella/tensor';
 import type { RgbaImage } from '../image.js';
 import type { GenerateOptions, Generation, Pipeline } from '../pipeline.js';
-import { coverImage } from '../resize.js';
 import { type Area, tokenMask } from './area.js';
-import { redraw } from './redraw.js';
+import { fitPicture, redraw } from './redraw.js';
 
 export interface InpaintOptions extends GenerateOptions {
   /** Draw what is outside of the area and keep what is inside. */
@@ -32,11 +31,12 @@ export async function inpaint(
   prompt: string,
   { invert, keepPixels = true, ...options }: InpaintOptions = {},
 ): Promise<Generation> {
-  const from = [image.width, image.height] as const;
-  const size = options.size ?? from;
-  pipeline.tokenGrid(size);
-  const mask = tokenMask(area, size, { factor: pipeline.model.factor, invert, from });
-  const pixels = coverImage(image, ...size);
+  const pixels = fitPicture(pipeline, image, options.size);
+  const mask = tokenMask(area, [pixels.width, pixels.height], {
+    factor: pipeline.model.factor,
+    invert,
+    from: [image.width, image.height],
+  });
   return scope(async () => {
     const tokens = await pipeline.encode([pixels]);
     return redraw(pipeline, { pixels, tokens, mask }, prompt, options, keepPixels);

@@ -1,9 +1,9 @@
-import { PaellaError, Rng, scope } from '@paella/tensor';
+import { PaellaError, Rng, ops, scope } from '@paella/tensor';
 import type { RgbaImage } from '../image.js';
 import { addNoise } from '../noise.js';
 import { type GenerateOptions, type Generation, type Pipeline, randomSeed } from '../pipeline.js';
-import { coverImage } from '../resize.js';
-import { drawRequest } from './redraw.js';
+import type { Range, SampleOptions } from '../sample.js';
+import { drawRequest, fitPicture, pictureCount } from './redraw.js';
 
 /** The first version began at step 8 of 24, where its schedule cos(πr/2) leaves 13 % of the tokens. */
 const DEFAULT_STRENGTH = Math.cos(Math.PI / 6);
@@ -31,17 +31,18 @@ export async function morph(
   prompt: string,
   { strength, startStep, renoise = 'prev', ...options }: MorphOptions = {},
 ): Promise<Generation> {
-  const start = beginning(pipeline.settings(options).steps, { strength, startStep });
-  const size = options.size ?? ([image.width, image.height] as const);
-  const grid = pipeline.tokenGrid(size);
-  const { count = 1, first = 0, seed = randomSeed() } = options;
+  const start = beginning(scheduleOf(pipeline, options), { strength, startStep });
+  const pixels = fitPicture(pipeline, image, options.size);
+  const size = [pixels.width, pixels.height] as const;
+  const count = pictureCount(options);
+  const { first = 0, seed = randomSeed() } = options;
   return scope(async () => {
     const { numLabels } = pipeline.model;
-    const shape = [count, ...grid];
+    const shape = [count, ...pipeline.tokenGrid(size)];
     // The noise is the sampler's own first draw, so that all of it is what a generation begins with.
     const randomTokens = new Rng(seed).forEntries(first).randint(pipeline.device, 0, numLabels, shape);
     const rng = new Rng(seed, MASK_STREAM).forEntries(first);
-    const tokens = await pipeline.encode(new Array<RgbaImage>(count).fill(coverImage(image, ...size)));
+    const tokens = ops.expand(await pipeline.encode([pixels]), shape);
     const { noised } = addNoise(tokens, start.tStart, { rng, numLabels, randomTokens });
     const drawing = { ...start, size, init: noised, renoise };
     return drawRequest(pipeline, { prompt }, { ...options, seed }, drawing);
@@ -51,26 +52,57 @@ export async function morph(
 /** Far from the numbers of the draws that the sampler makes. */
 const MASK_STREAM = 2 ** 30;
 
-/** Where drawing begins, and how many steps it takes from there. */
+function scheduleOf(pipeline: Pipeline, options: GenerateOptions): Schedule {
+  const { steps, renoiseSteps, temperature, cfg } = pipeline.settings(options);
+  const { conditionalSteps } = options;
+  return {
+    steps,
+    renoiseSteps,
+    temperature,
+    cfg: options.cfg === undefined ? cfg : options.cfg,
+    conditionalSteps,
+  };
+}
+
+/** What a sampler does from step to step. */
+type Schedule = Required<Pick<SampleOptions, 'steps' | 'renoiseSteps' | 'temperature' | 'cfg'>> &
+  Pick<SampleOptions, 'conditionalSteps'>;
+
+/**
+ * Where drawing begins, and what is left of the schedule from there.
+ *
+ * @throws PaellaError `argument` for a strength or step out of range, or both
+ */
 export function beginning(
-  steps: number,
+  schedule: Schedule,
   { strength, startStep }: Pick<MorphOptions, 'strength' | 'startStep'>,
-): { tStart: number; steps: number } {
+): Schedule & { tStart: number } {
+  const { steps, renoiseSteps, temperature, cfg, conditionalSteps } = schedule;
   if (startStep === undefined) {
     const tStart = strength ?? DEFAULT_STRENGTH;
-    if (tStart > 0 && tStart <= 1) return { tStart, steps };
+    if (tStart > 0 && tStart <= 1) return { ...schedule, tStart };
     throw new PaellaError('argument', `strength must be above 0 and at most 1, got ${tStart}`);
   }
   if (strength !== undefined) {
-    throw new PaellaError('argument', 'strength and startStep say the same in two ways', {
-      fix: 'Give one.',
-    });
+    const fix = 'Give one.';
+    throw new PaellaError('argument', 'strength and startStep say the same in two ways', { fix });
   }
   if (!Number.isInteger(startStep) || startStep < 0 || startStep >= steps) {
-    throw new PaellaError(
-      'argument',
-      `startStep must be a whole number from 0 to ${steps - 1}, got ${startStep}`,
-    );
+    const expected = `a whole number from 0 to ${steps - 1}`;
+    throw new PaellaError('argument', `startStep must be ${expected}, got ${startStep}`);
   }
-  return { tStart: 1 - startStep / steps, steps: steps - startStep };
+  const left = (count: number): number => Math.max(0, count - startStep);
+  const rest = (range: Range): Range => {
+    if (typeof range === 'number') return range;
+    const [from, to] = range;
+    return [from + ((to - from) * startStep) / Math.max(1, steps - 1), to];
+  };
+  return {
+    tStart: 1 - startStep / steps,
+    steps: left(steps),
+    renoiseSteps: left(renoiseSteps),
+    conditionalSteps: conditionalSteps === undefined ? undefined : left(conditionalSteps),
+    temperature: rest(temperature),
+    cfg: cfg === null ? null : rest(cfg),
+  };
 }

@@ -1,4 +1,4 @@
-import { type Tensor, scope } from '@paella/tensor';
+import { PaellaError, type Tensor, scope } from '@paella/tensor';
 import type { ConditionRequest } from '../conditioner.js';
 import type { RgbaImage } from '../image.js';
 import {
@@ -8,6 +8,7 @@ import {
   type Pipeline,
   randomSeed,
 } from '../pipeline.js';
+import { coverImage } from '../resize.js';
 import { restoreKept } from './area.js';
 
 /**
@@ -36,11 +37,39 @@ export function negativeRequest(pipeline: Pipeline, options: GenerateOptions): C
 }
 
 /** A request for each of `count` pictures; a prior imagines something else for each. */
-export function onePerPicture(
-  request: ConditionRequest,
-  { count = 1, first = 0 }: GenerateOptions,
-): ConditionRequest[] {
-  return Array.from({ length: count }, (_, n) => ({ ...request, index: first + n }));
+export function onePerPicture(request: ConditionRequest, options: GenerateOptions): ConditionRequest[] {
+  const { first = 0 } = options;
+  return Array.from({ length: pictureCount(options) }, (_, n) => ({ ...request, index: first + n }));
+}
+
+/** @throws PaellaError `argument` for a count that is none */
+export function pictureCount({ count = 1 }: GenerateOptions): number {
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new PaellaError('argument', `count must be a whole number ≥ 1, got ${count}`);
+}
+
+/**
+ * A picture as it is edited: in its own size, or scaled and cropped to cover another; transparency becomes white.
+ *
+ * @throws PaellaError `argument` for a size that is no multiple of `pipeline.sizeMultiple`
+ */
+export function fitPicture(
+  pipeline: Pipeline,
+  image: RgbaImage,
+  size?: readonly [number, number],
+): RgbaImage {
+  const { sizeMultiple } = pipeline;
+  const [width, height] = size ?? [image.width, image.height];
+  if (!size && (width % sizeMultiple !== 0 || height % sizeMultiple !== 0)) {
+    const nearest = [width, height].map(
+      (side) => Math.max(1, Math.round(side / sizeMultiple)) * sizeMultiple,
+    );
+    throw new PaellaError('argument', `a picture of ${width}×${height} does not divide into tokens`, {
+      fix: `Give a size, such as ${nearest.join('×')}, to scale and crop it.`,
+    });
+  }
+  pipeline.tokenGrid([width, height]);
+  return coverImage(image, width, height);
 }
 
 /** A picture of which a part stays while the rest is drawn. */

@@ -1,7 +1,7 @@
 import { scope } from '@paella/tensor';
 import { type GenerateOptions, type Generation, type Pipeline, randomSeed } from '../pipeline.js';
 import { type Area, tokenShares } from './area.js';
-import { negativeRequest, onePerPicture } from './redraw.js';
+import { negativeRequest, onePerPicture, pictureCount } from './redraw.js';
 
 /** Rises evenly from 0 at the left (or top) edge to 1 at the right (or bottom) edge. */
 export type Ramp = 'horizontal' | 'vertical';
@@ -26,7 +26,8 @@ export async function generateRegions(
   regions: readonly PromptRegion[],
   options: GenerateOptions = {},
 ): Promise<Generation> {
-  const { seed = randomSeed(), count = 1, ...rest } = options;
+  const { seed = randomSeed(), ...rest } = options;
+  const count = pictureCount(options);
   const size = options.size ?? pipeline.model.imageSize;
   const grid = pipeline.tokenGrid(size);
   const areas = regions.map(({ area }) => area);
