@@ -23,8 +23,8 @@ class Downsample extends nn.Positions<{ 1: nn.Conv2d }> {
 
 /**
  * A small convolutional network that stands where a large model has CLIP's image tower: it reads a picture and gives the
- * vector that `clip_image_mapper` turns into condition tokens. It learns from the U-Net's own loss, so the vector says
- * what the U-Net can make use of. See {@link imageEncoderStep}.
+ * vector that `clip_image_mapper` turns into condition tokens. It learns from the loss of the frozen U-Net, by
+ * `denoisingStep` with its result as `clipImage`, so the vector says what that U-Net can make use of.
  */
 export class ImageEncoder extends nn.Module {
   readonly config: ImageEncoderConfig;
