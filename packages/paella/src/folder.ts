@@ -4,15 +4,15 @@ import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/
 export interface Folder {
   /** What errors call it. */
   readonly name: string;
-  locate(file: string): string | URL;
+  locate: (file: string) => string | URL;
   /** @throws PaellaError `not-found` */
-  text(file: string): Promise<string>;
+  text: (file: string) => Promise<string>;
   /** Opens a checkpoint; whoever asks closes it. */
-  checkpoint(file: string): Promise<StateDict>;
+  checkpoint: (file: string) => Promise<StateDict>;
   /** The first of some names that is there. */
-  find(names: readonly string[]): Promise<string | undefined>;
+  find: (names: readonly string[]) => Promise<string | undefined>;
   /** A folder inside. */
-  inside(name: string): Folder;
+  inside: (name: string) => Folder;
 }
 
 /** @param where a path (in Node) or a URL */

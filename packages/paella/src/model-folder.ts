@@ -105,8 +105,8 @@ export type ModelCard = z.infer<typeof modelCard>;
 export interface ModelFolder {
   card: ModelCard;
   /** Opens a checkpoint of the folder. */
-  checkpoint(file: string): Promise<StateDict>;
-  text(file: string): Promise<string>;
+  checkpoint: (file: string) => Promise<StateDict>;
+  text: (file: string) => Promise<string>;
 }
 
 /** The model that comes with the package: a folder beside the code, which has to travel with a bundle. */

@@ -1,8 +1,8 @@
-import { type Device, PaellaError, Rng, Tensor, noGrad, scope } from '@paella/tensor';
+import { type Device, PaellaError, Rng, Tensor, type nn, noGrad, scope } from '@paella/tensor';
 import { picturesPerPass } from './batch.js';
 import { Conditioner, type ConditionRequest, conditionTokens } from './conditioner.js';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
-import type { Model } from './model.js';
+import type { Model, ModelPart } from './model.js';
 import { openModel } from './open-model.js';
 import { PRESETS, type Preset, type SamplerSettings } from './presets.js';
 import type { Conditions } from './predict.js';
@@ -143,7 +143,7 @@ export class Pipeline {
     const negative = options.negative ?? this.settings(options).negative ?? '';
     const requests = [prompt]
       .flat()
-      .flatMap((one) => new Array<ConditionRequest>(count).fill({ prompt: one }));
+      .flatMap((one) => Array.from({ length: count }, (): ConditionRequest => ({ prompt: one })));
     const seed = options.seed ?? randomSeed();
     return scope(async () => {
       const away: ConditionRequest = { prompt: negative, asWritten: true, usePrior: false };
@@ -234,7 +234,7 @@ export class Pipeline {
               })),
         });
         images.push(...(await decodeTokens(vqgan, drawn)));
-        tokens.set((await drawn.data()) as Uint32Array, start * height * width);
+        tokens.set(await drawn.data(), start * height * width);
       });
     }
     return { images, tokens, shape: [count, height, width], seed };
@@ -292,14 +292,14 @@ export class Pipeline {
     this.dispose();
   }
 
-  #loaded<T extends Paella | VQModel>(part: Parameters<Residents['loaded']>[0]): T {
+  #loaded<T extends nn.Module>(part: ModelPart<T>): T {
     const module = this.#residents.loaded(part);
     if (!module) {
       throw new PaellaError('not-found', `the ${part.name} is not loaded now`, {
         fix: 'Load the pipeline without lowMemory, or use generate, draw, encode and decode.',
       });
     }
-    return module as T;
+    return module;
   }
 }
 
