@@ -55,6 +55,8 @@ export class Residents {
     } finally {
       await state.close?.();
     }
+    // What its weights passed through on their way, up to a tenth of a large network, fits no activation.
+    this.#device.trim();
     module.requiresGrad_(false);
     this.#modules.set(part, module);
     return module;
