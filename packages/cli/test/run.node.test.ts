@@ -41,8 +41,8 @@ const weights = (value: number, size = 1000): StateDict =>
 describe('configurations', () => {
   const model = readConfig('vqgan-emoji64') as { model: object };
 
-  it('come along for both trainers, and are valid', () => {
-    expect(configNames()).toEqual(['paella-emoji64', 'vqgan-emoji64']);
+  it('come along for all trainers, and are valid', () => {
+    expect(configNames()).toEqual(['image-encoder-emoji64', 'paella-emoji64', 'vqgan-emoji64']);
     const vqgan = parseConfig(vqganRunConfig, readConfig('vqgan-emoji64'), 'vqgan-emoji64');
     const paella = parseConfig(paellaRunConfig, readConfig('paella-emoji64'), 'paella-emoji64');
     expect(vqgan.model.codebook_size).toBe(paella.model.num_labels);
@@ -89,7 +89,9 @@ describe('configurations', () => {
     expect(readConfig(path)).toEqual({ a: 1 });
     writeFileSync(path, '{\n  "a": }\n');
     expect(refusal(() => readConfig(path))).toMatch(/a\.json is not JSON: line 2, column 8: /);
-    expect(refusal(() => readConfig('vqgan-emoji'))).toMatch(/one of paella-emoji64, vqgan-emoji64/);
+    expect(refusal(() => readConfig('vqgan-emoji'))).toMatch(
+      /one of image-encoder-emoji64, paella-emoji64, vqgan-emoji64/,
+    );
   });
 });
 

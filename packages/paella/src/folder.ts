@@ -1,4 +1,5 @@
 import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
+import * as z from 'zod';
 
 /** A folder of files, on disk or on the web, where nothing lists what it holds. */
 export interface Folder {
@@ -7,6 +8,12 @@ export interface Folder {
   locate: (file: string) => string | URL;
   /** @throws PaellaError `not-found` */
   text: (file: string) => Promise<string>;
+  /**
+   * The content of a JSON file that fits a schema.
+   *
+   * @throws PaellaError `not-found`; `format` saying what is wrong with it
+   */
+  json: <T>(file: string, schema: z.ZodType<T>) => Promise<T>;
   /** Opens a checkpoint; whoever asks closes it. */
   checkpoint: (file: string) => Promise<StateDict>;
   /** The first of some names that is there. */
@@ -22,15 +29,17 @@ export function openFolder(where: string | URL): Folder {
     isAddress
       ? new URL(file, String(where).endsWith('/') ? where : `${String(where)}/`)
       : `${where.replace(/[/\\]$/, '')}/${file}`;
+  const text = async (file: string): Promise<string> => {
+    const source = await openSource(locate(file));
+    const bytes = await source.read(0, source.size);
+    await source.close?.();
+    return new TextDecoder().decode(bytes);
+  };
   return {
     name: String(where),
     locate,
-    async text(file) {
-      const source = await openSource(locate(file));
-      const bytes = await source.read(0, source.size);
-      await source.close?.();
-      return new TextDecoder().decode(bytes);
-    },
+    text,
+    json: async (file, schema) => parseJson(String(locate(file)), await text(file), schema),
     checkpoint: (file) => loadStateDict(locate(file)),
     async find(names) {
       for (const name of names) if (await isThere(locate(name))) return name;
@@ -38,6 +47,18 @@ export function openFolder(where: string | URL): Folder {
     },
     inside: (name) => openFolder(locate(name)),
   };
+}
+
+function parseJson<T>(name: string, text: string, schema: z.ZodType<T>): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new PaellaError('format', `${name} is not JSON`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
 }
 
 async function isThere(where: string | URL): Promise<boolean> {

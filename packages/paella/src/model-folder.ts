@@ -1,4 +1,4 @@
-import { PaellaError, type StateDict } from '@paella/tensor';
+import type { StateDict } from '@paella/tensor';
 import * as z from 'zod';
 import { openFolder } from './folder.js';
 import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
@@ -120,20 +120,8 @@ const defaultModel = (): URL => new URL('../models/default/', import.meta.url);
  */
 export async function openModelFolder(where: string | URL): Promise<ModelFolder> {
   const folder = openFolder(where === 'default' ? defaultModel() : where);
-  const card = parseCard(String(folder.locate('model.json')), await folder.text('model.json'));
+  const card = await folder.json('model.json', modelCard);
   return { card, checkpoint: folder.checkpoint, text: folder.text };
-}
-
-function parseCard(name: string, text: string): ModelCard {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new PaellaError('format', `${name} is not JSON`, { cause });
-  }
-  const parsed = modelCard.safeParse(json);
-  if (!parsed.success) throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
 }
 
 /** The model that a folder's card describes. */

@@ -218,11 +218,7 @@ const HEADS = 16;
 
 async function readUnetConfig(folder: Folder, file: string): Promise<PaellaConfig> {
   const beside = await folder.find(['paella_v3.json']);
-  if (beside) {
-    const parsed = unetConfig.safeParse(JSON.parse(await folder.text(beside)));
-    if (parsed.success) return parsed.data;
-    throw new PaellaError('format', `${String(folder.locate(beside))}: ${z.prettifyError(parsed.error)}`);
-  }
+  if (beside) return folder.json(beside, unetConfig);
   const found = await identify(folder, file);
   if (found.kind !== 'paella') throw wrongKind(folder, file, 'U-Net', found);
   const known = found.config;
@@ -247,7 +243,5 @@ async function readPriorConfig(folder: Folder, file: string): Promise<PriorConfi
 async function readClipConfig(folder: Folder): Promise<CLIPConfig> {
   const file = await folder.find(['open_clip_config.json']);
   if (!file) return CLIP_VIT_H_14;
-  const parsed = openClipConfig.safeParse(JSON.parse(await folder.text(file)));
-  if (parsed.success) return parsed.data.model_cfg;
-  throw new PaellaError('format', `${String(folder.locate(file))}: ${z.prettifyError(parsed.error)}`);
+  return (await folder.json(file, openClipConfig)).model_cfg;
 }

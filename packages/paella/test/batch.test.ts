@@ -1,6 +1,7 @@
-import { Device, type DeviceInfo, Rng, noGrad, scope } from '@paella/tensor';
+import { Device, Rng, noGrad, scope } from '@paella/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type ModelCard, Paella, VQModel, openModelFolder, picturesPerPass, sample } from '../src/index.js';
+import { plainAdapter } from './helpers.js';
 
 let card: ModelCard;
 beforeAll(async () => {
@@ -9,20 +10,7 @@ beforeAll(async () => {
 
 /** The embedded model without weights, on an adapter of which only limits are known. */
 async function on(maxBufferSize: number): Promise<{ unet: Paella; vqgan: VQModel }> {
-  const info: DeviceInfo = {
-    name: 'plain',
-    vendor: '',
-    architecture: '',
-    isSoftware: true,
-    subgroupSize: 0,
-    matrixSubgroup: 0,
-    features: [],
-    limits: {
-      maxBufferSize,
-      maxStorageBufferBindingSize: maxBufferSize,
-      maxComputeWorkgroupsPerDimension: 65535,
-    },
-  };
+  const info = plainAdapter({ buffer: maxBufferSize, binding: maxBufferSize });
   const device = await Device.create({ adapter: 'meta', like: info });
   const unet = new Paella(card.unet.config, { device }).requiresGrad_(false);
   const vqgan = new VQModel(card.vqgan.config, { device }).requiresGrad_(false);

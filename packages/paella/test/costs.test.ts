@@ -2,7 +2,7 @@
  * Upper bounds for what the embedded model's configuration costs, a few per cent above what it did when they were
  * written: what makes a kernel slower shows in benchmarks, what makes the engine run more of them shows here.
  */
-import { Device, type DeviceInfo, Rng, type Stats, type Tensor, noGrad, optim, scope } from '@paella/tensor';
+import { Device, Rng, type Stats, type Tensor, noGrad, optim, scope } from '@paella/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   Paella,
@@ -14,23 +14,10 @@ import {
   sample,
   type ModelCard,
 } from '../src/index.js';
-import { relativeError, testDevice } from '../../tensor/test/helpers.js';
+import { relativeError } from '../../tensor/test/helpers.js';
+import { plainAdapter, testDevice } from './helpers.js';
 
-/** A software adapter with nothing that WebGPU does not guarantee: the counts below are the same everywhere. */
-const plain: DeviceInfo = {
-  name: 'plain',
-  vendor: '',
-  architecture: '',
-  isSoftware: true,
-  subgroupSize: 0,
-  matrixSubgroup: 0,
-  features: [],
-  limits: {
-    maxBufferSize: 256 << 20,
-    maxStorageBufferBindingSize: 128 << 20,
-    maxComputeWorkgroupsPerDimension: 65535,
-  },
-};
+const plain = plainAdapter({ buffer: 256 << 20, binding: 128 << 20 });
 
 let card: ModelCard;
 beforeAll(async () => {

@@ -1,5 +1,5 @@
 /** What the model tests share: a device, golden data, and the distance between two results. */
-import { type Device, type StateDict, type Tensor, loadStateDict } from '@paella/tensor';
+import { type Device, type DeviceInfo, type StateDict, type Tensor, loadStateDict } from '@paella/tensor';
 import { expect } from 'vitest';
 import { readFixture } from '../../../test/fixtures.js';
 import { relativeError, testDevice } from '../../tensor/test/helpers.js';
@@ -49,3 +49,19 @@ export async function expectGolden(actual: Tensor, state: StateDict, key: string
   console.log(`${key}: relative error ${relative.toExponential(1)}`);
   expect(relative, key).toBeLessThan(1e-4);
 }
+
+/** A software adapter with nothing that WebGPU does not guarantee, for meta devices: what they count is the same everywhere. */
+export const plainAdapter = (limits: { buffer: number; binding: number }): DeviceInfo => ({
+  name: 'plain',
+  vendor: '',
+  architecture: '',
+  isSoftware: true,
+  subgroupSize: 0,
+  matrixSubgroup: 0,
+  features: [],
+  limits: {
+    maxBufferSize: limits.buffer,
+    maxStorageBufferBindingSize: limits.binding,
+    maxComputeWorkgroupsPerDimension: 65535,
+  },
+});

@@ -89,6 +89,13 @@ export const vqganRunConfig = z.strictObject({
     .prefault({}),
 });
 
+/** How the pictures of grids are drawn. */
+const gridSampling = {
+  steps: count.default(12),
+  cfg: z.number().default(4),
+  temperature: z.tuple([positive, positive]).default([0.7, 0.3]),
+};
+
 export const paellaRunConfig = z.strictObject({
   model: unetConfig,
   training: training({ learning_rate: 3e-4, batch_size: 16 }),
@@ -123,9 +130,7 @@ export const paellaRunConfig = z.strictObject({
   /** Of the pictures in grids, and of the model that the run makes. */
   sampling: z
     .strictObject({
-      steps: count.default(12),
-      cfg: z.number().default(4),
-      temperature: z.tuple([positive, positive]).default([0.7, 0.3]),
+      ...gridSampling,
       prompts: z.array(z.string()).default([]),
     })
     .prefault({}),
@@ -151,9 +156,7 @@ export const imageEncoderRunConfig = z.strictObject({
   /** Of the pictures in grids. */
   sampling: z
     .strictObject({
-      steps: count.default(12),
-      cfg: z.number().default(4),
-      temperature: z.tuple([positive, positive]).default([0.7, 0.3]),
+      ...gridSampling,
     })
     .prefault({}),
 });

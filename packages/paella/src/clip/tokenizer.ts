@@ -97,29 +97,13 @@ const tokenizerJson = z.object({
 });
 
 async function readVocabulary(folder: Folder, file: string): Promise<ClipVocabulary> {
-  const parse = async <T>(schema: z.ZodType<T>): Promise<T> => {
-    const parsed = schema.safeParse(parseJson(file, await folder.text(file)));
-    if (parsed.success) return parsed.data;
-    throw new PaellaError(
-      'format',
-      `${folder.name}: ${file} is no CLIP vocabulary: ${z.prettifyError(parsed.error)}`,
-    );
-  };
   switch (file) {
     case 'tokenizer.json':
-      return (await parse(tokenizerJson)).model;
+      return (await folder.json(file, tokenizerJson)).model;
     case 'vocab.json':
-      return { vocab: await parse(vocab), merges: parseMerges(await folder.text('merges.txt')) };
+      return { vocab: await folder.json(file, vocab), merges: parseMerges(await folder.text('merges.txt')) };
     default:
       return openClipVocabulary(await unzipped(folder, file));
-  }
-}
-
-function parseJson(file: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new PaellaError('format', `${file} is not JSON`, { cause });
   }
 }
 

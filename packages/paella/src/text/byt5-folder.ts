@@ -42,7 +42,7 @@ const BYTE_IDS = 384;
  */
 export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
   const folder = openFolder(where);
-  const text = await folder.text('config.json').catch((cause: unknown) => {
+  const config = await folder.json('config.json', huggingFaceConfig).catch((cause: unknown) => {
     if (!(cause instanceof PaellaError) || cause.code !== 'not-found') throw cause;
     throw new PaellaError('not-found', `${folder.name} is no ByT5 folder: it has no config.json`, {
       fix: 'Name a folder as Hugging Face has it, with config.json and model.safetensors or pytorch_model.bin',
@@ -50,7 +50,7 @@ export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
     });
   });
   return {
-    config: parseConfig(String(folder.locate('config.json')), text),
+    config: checkConfig(String(folder.locate('config.json')), config),
     async state() {
       const file = await folder.find(WEIGHTS);
       if (file) return folder.checkpoint(file);
@@ -61,18 +61,10 @@ export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
   };
 }
 
-function parseConfig(name: string, text: string): ByT5Config {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new PaellaError('format', `${name} is not JSON`, { cause });
-  }
-  const parsed = huggingFaceConfig.safeParse(json);
-  if (!parsed.success) {
-    throw new PaellaError('format', `${name} describes no ByT5: ${z.prettifyError(parsed.error)}`);
-  }
-  const { feed_forward_proj, ...config } = parsed.data;
+function checkConfig(
+  name: string,
+  { feed_forward_proj, ...config }: z.infer<typeof huggingFaceConfig>,
+): ByT5Config {
   const refuse = (message: string): never => {
     throw new PaellaError('format', `${name} describes no ByT5: ${message}`, {
       fix: 'Use a folder of google/byt5-small, -base, -large, -xl or -xxl',

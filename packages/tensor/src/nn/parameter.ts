@@ -218,6 +218,11 @@ export class Parameter {
   /** The inverse of {@link export}: a tensor in {@link storedShape} of numbers in PyTorch's layout. */
   import(data: ArrayLike<number>): Tensor {
     const axes = LAYOUTS[this.layout];
+    const [rows, columns] = this.shape;
+    if ((this.layout === 'linear' || this.layout === 'conv') && this.size === rows * columns) {
+      const turned = this.device.isMeta ? data : transposed(data, rows, columns);
+      return this.device.forGood(() => this.device.tensor(turned, this.storedShape, { dtype: 'f32' }));
+    }
     return this.device.forGood(() =>
       scope(() => {
         const given = this.device.tensor(data, this.shape, { dtype: 'f32' });
@@ -232,4 +237,25 @@ export class Parameter {
     for (const part of this.#parts ?? []) part.dispose();
     this.#parts = null;
   }
+}
+
+/** Side of the squares that `transposed` works on: what they read and write stays in a processor's first cache. */
+const SQUARE = 32;
+
+/**
+ * A matrix on its side, row by row. Most of a model's weights are matrices; on the host, where they are anyway, this takes
+ * a tenth of what the copy kernel takes on software adapters, and no second buffer on the device.
+ */
+function transposed(data: ArrayLike<number>, rows: number, columns: number): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(rows * columns);
+  for (let top = 0; top < rows; top += SQUARE) {
+    const bottom = Math.min(rows, top + SQUARE);
+    for (let left = 0; left < columns; left += SQUARE) {
+      const right = Math.min(columns, left + SQUARE);
+      for (let column = left; column < right; column++) {
+        for (let row = top; row < bottom; row++) out[column * rows + row] = data[row * columns + column];
+      }
+    }
+  }
+  return out;
 }
