@@ -140,13 +140,12 @@ export class Pipeline {
     if (!Number.isInteger(count) || count < 1) {
       throw new PaellaError('argument', `count must be a whole number ≥ 1, got ${count}`);
     }
-    const negative = options.negative ?? this.settings(options).negative ?? '';
     const requests = [prompt]
       .flat()
       .flatMap((one) => Array.from({ length: count }, (): ConditionRequest => ({ prompt: one })));
     const seed = options.seed ?? randomSeed();
     return scope(async () => {
-      const away: ConditionRequest = { prompt: negative, asWritten: true, usePrior: false };
+      const away = this.negativeRequest(options);
       const [uncond, ...conditions] = await this.conditions([away, ...requests], { ...rest, seed });
       return this.draw(conditions, uncond, { ...rest, seed });
     });
@@ -164,6 +163,12 @@ export class Pipeline {
   ): Promise<ConditionInputs[]> {
     const { seed = randomSeed(), first, signal } = options;
     return this.#conditioner.encode(requests, { seed, first, signal, settings: this.settings(options) });
+  }
+
+  /** What pictures move away from: the user's words, else those of the settings, else the empty prompt. */
+  negativeRequest(options: Pick<GenerateOptions, 'negative' | 'preset'>): ConditionRequest {
+    const prompt = options.negative ?? this.settings(options).negative ?? '';
+    return { prompt, asWritten: true, usePrior: false };
   }
 
   /** Whether {@link conditions} may be asked for what takes after images. */

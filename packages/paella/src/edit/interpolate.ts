@@ -2,7 +2,6 @@ import { PaellaError, scope } from '@paella/tensor';
 import type { ConditionRequest } from '../conditioner.js';
 import { type GenerateOptions, type Generation, type Pipeline, randomSeed } from '../pipeline.js';
 import { type BlendMethod, blend, readCondition, writeCondition } from './blend.js';
-import { negativeRequest } from './redraw.js';
 
 export interface InterpolateOptions extends Omit<GenerateOptions, 'count'> {
   /** Pictures from one end to the other, both included; 8 by default. */
@@ -33,13 +32,10 @@ export async function interpolate(
     index: first,
   }));
   return scope(async () => {
-    const [uncond, start, end] = await pipeline.conditions(
-      [negativeRequest(pipeline, options), ...requests],
-      {
-        ...options,
-        seed,
-      },
-    );
+    const [uncond, start, end] = await pipeline.conditions([pipeline.negativeRequest(options), ...requests], {
+      ...options,
+      seed,
+    });
     const { clipTokens } = pipeline.model;
     const [a, b] = [await readCondition(start, clipTokens), await readCondition(end, clipTokens)];
     const between = Array.from({ length: frames - 2 }, (_, i) =>

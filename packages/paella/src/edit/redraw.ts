@@ -24,16 +24,10 @@ export function drawRequest(
 ): Promise<Generation> {
   const { seed = randomSeed(), ...rest } = options;
   return scope(async () => {
-    const requests = [negativeRequest(pipeline, options), ...onePerPicture(request, options)];
+    const requests = [pipeline.negativeRequest(options), ...onePerPicture(request, options)];
     const [uncond, ...conditions] = await pipeline.conditions(requests, { ...options, seed });
     return pipeline.draw(conditions, uncond, { ...rest, seed, ...drawing });
   });
-}
-
-/** What pictures move away from: the user's words, else those of the settings, else the empty prompt. */
-export function negativeRequest(pipeline: Pipeline, options: GenerateOptions): ConditionRequest {
-  const prompt = options.negative ?? pipeline.settings(options).negative ?? '';
-  return { prompt, asWritten: true, usePrior: false };
 }
 
 /** A request for each of `count` pictures; a prior imagines something else for each. */

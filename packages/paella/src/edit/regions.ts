@@ -1,7 +1,7 @@
 import { scope } from '@paella/tensor';
 import { type GenerateOptions, type Generation, type Pipeline, randomSeed } from '../pipeline.js';
 import { type Area, tokenShares } from './area.js';
-import { negativeRequest, onePerPicture, pictureCount } from './redraw.js';
+import { onePerPicture, pictureCount } from './redraw.js';
 
 /** Rises evenly from 0 at the left (or top) edge to 1 at the right (or bottom) edge. */
 export type Ramp = 'horizontal' | 'vertical';
@@ -35,7 +35,7 @@ export async function generateRegions(
   const requests = [{ prompt }, ...regions].map((one) => onePerPicture({ prompt: one.prompt }, options));
   return scope(async () => {
     const [uncond, ...all] = await pipeline.conditions(
-      [negativeRequest(pipeline, options), ...requests.flat()],
+      [pipeline.negativeRequest(options), ...requests.flat()],
       { ...options, seed },
     );
     const [conditions, ...others] = requests.map((_, i) => all.slice(i * count, (i + 1) * count));
