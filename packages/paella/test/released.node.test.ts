@@ -1,6 +1,13 @@
 /** A folder of released files, tiny and with random weights. In Node: it is written to disk. */
-import { type Device, PaellaError, scope } from '@paella/tensor';
-import { mkdtemp, rename, rm } from 'node:fs/promises';
+import {
+  type Device,
+  PaellaError,
+  type StateDict,
+  loadStateDict,
+  saveSafetensors,
+  scope,
+} from '@paella/tensor';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -127,6 +134,29 @@ describe('a folder of released files', () => {
     const last = await pipeline.generate('c', { ...options, first: 2 });
     expect(last.tokens).toEqual(all.tokens.slice(2 * 128));
     pipeline.dispose();
+  });
+
+  it("takes diffusers' VQGAN in the place of the released one", async () => {
+    const state = await loadStateDict(join(folder, 'vqgan_f4.pt'));
+    const [ours, theirs] = ['vquantizer.codebook.weight', 'vquantizer.embedding.weight'];
+    const stored = (key: string) => (key === theirs ? ours : key);
+    const renamed: StateDict = {
+      keys: () => state.keys().map((key) => (key === ours ? theirs : key)),
+      info: (key) => state.info(stored(key)),
+      get: (key) => state.get(stored(key)),
+    };
+    await mkdir(join(folder, 'vqgan'));
+    await saveSafetensors(join(folder, 'vqgan', 'diffusion_pytorch_model.safetensors'), renamed);
+    await state.close?.();
+    const released = await Pipeline.load(folder, { device });
+    const expected = await released.generate('x', options);
+    released.dispose();
+    await without('vqgan_f4.pt', async () => {
+      const pipeline = await Pipeline.load(folder, { device });
+      expect(await pipeline.generate('x', options)).toEqual(expected);
+      pipeline.dispose();
+    });
+    await rm(join(folder, 'vqgan'), { recursive: true });
   });
 
   it('names what is missing, what for, and where it is published', async () => {
