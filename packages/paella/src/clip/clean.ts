@@ -6,11 +6,9 @@ const DOUBLE_QUOTES = /[\u201c-\u201f]/g;
 /** Letters that are printed as one: ﬁ; and letters as wide as Chinese ones: Ａ. */
 const LIGATURES = /[\u0132\u0133\u0149\u01c4-\u01cc\u01f1-\u01f3\ufb00-\ufb06]/g;
 const WIDE = /[\uff01-\uffef\u3000]/g;
-/** Those that end no line: U+0000 to U+0008, … and marks that programs leave in texts. */
-// oxlint-disable-next-line no-control-regex
-const CONTROLS = /[\u0000-\u0008\u000b\u000e-\u001f\u007f\u206a-\u206f\ufeff\ufff9-\ufffc]/g;
-// oxlint-disable-next-line no-control-regex
-const SPACES = /[\s\u001c-\u001f\u0085]+/g;
+/** Those of ASCII that neither end a line nor stand for a space, and marks that programs leave in texts. */
+const CONTROLS = /(?![\t\n\f\r\u0080-\u009f])\p{Cc}|[\u206a-\u206f\ufeff\ufff9-\ufffc]/gu;
+const SPACES = /[\s\u0085]+/g;
 
 /**
  * A text as open_clip's tokenizer cleans it: HTML entities become what they stand for (`&amp;amp;` too), runs of space
@@ -28,5 +26,6 @@ export function cleanText(text: string): string {
     .replace(DOUBLE_QUOTES, '"')
     .replace(CONTROLS, '')
     .normalize('NFC');
-  return decodeHTML(decodeHTML(plain)).replace(SPACES, ' ').trim().toLowerCase();
+  const decoded = decodeHTML(decodeHTML(plain)).replace(CONTROLS, '');
+  return decoded.replace(SPACES, ' ').trim().toLowerCase();
 }
