@@ -87,26 +87,23 @@ export async function sample(unet: Paella, cond: Conditions, options: SampleOpti
   const t = linspace([tStart, tEnd], steps + 1);
   const temperature = linspace(options.temperature ?? [0.7, 0.3], steps);
   const cfg = linspace(options.cfg ?? 8, steps);
+  const modes = t.map((_, i) => (i < quantSteps ? mode : 'quant'));
 
   return scope(async () => {
     const predictor = noGrad(() => new Predictor(unet, { shape, cond, uncond, regions }));
     try {
       const { start, noise, keep } = canvas(unet, options);
       const head = unet.headWeight();
+      const noiseAfter = (before: Tensor) => {
+        return { rng, numLabels, randomTokens: { start: noise, prev: before, rand: undefined }[renoise] };
+      };
       let tokens = start;
       for (let i = 0; i < steps; i++) {
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
         const next = step(() => {
           const features = predictor.features(tokens, t[i], i < guidedSteps ? cfg[i] : null);
-          const how = {
-            ...draw,
-            mode: i < quantSteps ? mode : 'quant',
-            temperature: temperature[i],
-          } as const;
-          const drawn = drawTokens(features, head, how);
-          if (i >= renoiseSteps) return keep(drawn);
-          const randomTokens = { start: noise, prev: tokens, rand: undefined }[renoise];
-          return keep(addNoise(drawn, t[i + 1], { rng, numLabels, randomTokens }).noised);
+          const drawn = drawTokens(features, head, { ...draw, mode: modes[i], temperature: temperature[i] });
+          return keep(i < renoiseSteps ? addNoise(drawn, t[i + 1], noiseAfter(tokens)).noised : drawn);
         });
         if (i > 0) tokens.dispose(); // the first were the noise's or the caller's
         tokens = next;
