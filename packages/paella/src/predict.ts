@@ -1,4 +1,5 @@
 import { PaellaError, type Tensor, ops } from '@paella/tensor';
+import { guide } from './guidance.js';
 import type { Condition, ConditionInputs } from './unet/condition.js';
 import type { Paella } from './unet/paella.js';
 
@@ -63,8 +64,7 @@ export class Predictor {
     const mixed = this.#shares.map((share, i) => branch(i).mul(share));
     const conditional = mixed.length > 0 ? mixed.reduce((sum, part) => sum.add(part)) : branch(0);
     if (cfg === null) return conditional;
-    const unconditional = branch(branches - 1);
-    return unconditional.add(conditional.sub(unconditional).mul(cfg));
+    return guide(conditional, branch(branches - 1), cfg);
   }
 
   dispose(): void {

@@ -1,4 +1,5 @@
 import { type Rng, type Tensor, PaellaError, noGrad, ops, scope } from '@paella/tensor';
+import { guide } from '../guidance.js';
 import type { PriorModel } from './prior-model.js';
 
 /** Keeps the schedule's slope finite where there is no noise. */
@@ -97,7 +98,8 @@ export async function samplePrior(
       const next = step(() => {
         const batch = cfg === null ? x : ops.cat([x, x], 0);
         const both = prior.forward(batch, new Array<number>(batch.shape[0]).fill(t), text);
-        const noise = cfg === null ? both : guide(both, cfg);
+        const [count] = shape;
+        const noise = cfg === null ? both : guide(both.slice(0, 0, count), both.slice(0, count), cfg);
         const { state, predicted, fresh } = stepFactors(sampler, t, previous);
         const moved = x.mul(state).add(noise.mul(predicted));
         return fresh === 0 ? moved : moved.add(rng.normal(device, shape, { std: fresh }));
@@ -113,10 +115,3 @@ export async function samplePrior(
 
 /** One step: frees what it makes but its result, and records nothing to differentiate. */
 const step = (fn: () => Tensor): Tensor => noGrad(() => scope(fn));
-
-/** Classifier-free guidance (arXiv 2207.12598) of `[2B,…]`: the first half is the conditional branch. */
-function guide(both: Tensor, cfg: number): Tensor {
-  const half = both.shape[0] / 2;
-  const uncond = both.slice(0, half);
-  return uncond.add(both.slice(0, 0, half).sub(uncond).mul(cfg));
-}
