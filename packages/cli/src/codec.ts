@@ -1,7 +1,15 @@
 /** The VQGAN alone, which is all that pictures and tokens need. */
 import { type Device, PaellaError, loadStateDict } from '@paella/tensor';
 import { statSync } from 'node:fs';
-import { type ModelPart, type RgbaImage, VQModel, coverImage, identifyModel, openModel } from 'paella';
+import {
+  type ModelPart,
+  type RgbaImage,
+  VQModel,
+  completeConfig,
+  coverImage,
+  identifyModel,
+  openModel,
+} from 'paella';
 import type { VQModelConfig } from 'paella';
 import type { Context, ModelOptions } from './context.js';
 
@@ -58,11 +66,8 @@ async function readConfig(path: string): Promise<VQModelConfig> {
     const fix = `'paella inspect ${path}' shows what it holds`;
     throw new PaellaError('format', `${path} holds no VQGAN`, { fix });
   }
-  const { scale_factor: _, ...sizes } = config;
-  const unknown = Object.entries(sizes).find(([, value]) => value === null);
-  if (unknown) throw new PaellaError('format', `${path} is incomplete: nothing tells its ${unknown[0]}`);
   // Tokens don't depend on the scale factor, which shapes don't tell.
-  return { ...(sizes as Omit<VQModelConfig, 'scale_factor'>), scale_factor: 1 };
+  return completeConfig<VQModelConfig>(path, { ...config, scale_factor: 1 });
 }
 
 /** Not a folder, `default` or an address. */

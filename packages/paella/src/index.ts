@@ -28,6 +28,7 @@ export {
   type RgbaImage,
 } from './image.js';
 export {
+  completeConfig,
   identifyModel,
   type IdentifiedModel,
   type Inferred,
@@ -72,7 +73,13 @@ export {
   type GenerationStep,
   type LoadOptions,
 } from './pipeline.js';
-export { PRESETS, type Preset, type SamplerSettings } from './presets.js';
+export {
+  PRESETS,
+  type Preset,
+  type SamplerSettings,
+  type SettingsOptions,
+  chooseSettings,
+} from './presets.js';
 export type { LoadProgress } from './residents.js';
 export {
   alphaCumprod,

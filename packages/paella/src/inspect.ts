@@ -1,3 +1,4 @@
+import { PaellaError } from '@paella/tensor';
 import type { ByT5Config } from './text/byt5.js';
 import type { PaellaConfig } from './unet/config.js';
 import type { VQModelConfig } from './vqgan/vqmodel.js';
@@ -75,6 +76,18 @@ export function identifyModel(tensors: Iterable<NamedShape>): IdentifiedModel {
     return { kind: 'prior', config: prior(shapes) };
   }
   return { kind: 'unknown', config: null };
+}
+
+/**
+ * An inferred configuration of which nothing is open.
+ *
+ * @param what the file that it was read off
+ * @throws PaellaError `format` naming a field that the shapes did not tell
+ */
+export function completeConfig<T extends object>(what: string, config: Inferred<T>): T {
+  const open = Object.entries(config).find(([, value]) => value === null);
+  if (open) throw new PaellaError('format', `${what} is incomplete: nothing tells its ${open[0]}`);
+  return config as T;
 }
 
 /** Shapes by name, and the questions that all models ask of them. */

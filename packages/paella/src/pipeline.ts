@@ -4,7 +4,7 @@ import { Conditioner, type ConditionRequest, conditionTokens } from './condition
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import type { Model, ModelPart } from './model.js';
 import { openModel } from './open-model.js';
-import { PRESETS, type Preset, type SamplerSettings } from './presets.js';
+import { type Preset, type SamplerSettings, type SettingsOptions, chooseSettings } from './presets.js';
 import type { Conditions } from './predict.js';
 import { type ResidentOptions, Residents } from './residents.js';
 import { type SampleOptions, sample } from './sample.js';
@@ -246,15 +246,8 @@ export class Pipeline {
   }
 
   /** The settings that options leave open, from their preset or the model; `renoiseSteps` fits the steps. */
-  settings({ preset, steps, renoiseSteps, temperature }: DrawOptions = {}): SamplerSettings {
-    const base: SamplerSettings = preset ? PRESETS[preset] : this.model.sampler;
-    const chosen = steps ?? base.steps;
-    return {
-      ...base,
-      steps: chosen,
-      renoiseSteps: renoiseSteps ?? Math.min(base.renoiseSteps, chosen - 1),
-      temperature: temperature ?? base.temperature,
-    };
+  settings(options: SettingsOptions = {}): SamplerSettings {
+    return chooseSettings(this.model.sampler, options);
   }
 
   /** The prompt in the form of the captions the model learned from. */

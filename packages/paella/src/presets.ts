@@ -41,3 +41,27 @@ export const PRESETS = {
 } as const satisfies Record<string, SamplerSettings>;
 
 export type Preset = keyof typeof PRESETS;
+
+/** What the caller may choose of the settings. */
+export interface SettingsOptions {
+  preset?: Preset;
+  steps?: number;
+  renoiseSteps?: number;
+  temperature?: Range;
+}
+
+/**
+ * The settings that options leave open, from their preset or the model's own; `renoiseSteps` fits the steps.
+ *
+ * @param own of the model
+ */
+export function chooseSettings(own: SamplerSettings, options: SettingsOptions): SamplerSettings {
+  const base: SamplerSettings = options.preset ? PRESETS[options.preset] : own;
+  const steps = options.steps ?? base.steps;
+  return {
+    ...base,
+    steps,
+    renoiseSteps: options.renoiseSteps ?? Math.min(base.renoiseSteps, steps - 1),
+    temperature: options.temperature ?? base.temperature,
+  };
+}

@@ -4,7 +4,7 @@ import { CLIP } from './clip/clip.js';
 import { CLIP_VIT_H_14, type CLIPConfig } from './clip/config.js';
 import { openClipTokenizer } from './clip/tokenizer.js';
 import type { Folder } from './folder.js';
-import { type IdentifiedModel, identifyModel } from './inspect.js';
+import { type IdentifiedModel, completeConfig, identifyModel } from './inspect.js';
 import type { MissingPart, Model } from './model.js';
 import { unetConfig } from './model-folder.js';
 import { PRESETS } from './presets.js';
@@ -181,13 +181,6 @@ function wrongKind(folder: Folder, file: string, expected: string, { kind }: Ide
   });
 }
 
-/** Refuses a configuration of which shapes left something open. */
-function complete<T extends object>(what: string, config: { [K in keyof T]: T[K] | null }): T {
-  const open = Object.entries(config).find(([, value]) => value === null);
-  if (open) throw new PaellaError('format', `${what} is incomplete: nothing tells its ${open[0]}`);
-  return config as T;
-}
-
 const count = z.int().positive();
 
 /** What open_clip writes beside weights; fields that the towers have no use for are left aside. */
@@ -224,19 +217,19 @@ async function readUnetConfig(folder: Folder, file: string): Promise<PaellaConfi
   const known = found.config;
   const nhead = known.nhead.map((heads) => heads ?? HEADS);
   const rest = { dropout: known.dropout ?? 0.1, self_attn: known.self_attn ?? true, nhead };
-  return complete<PaellaConfig>(file, { ...known, ...rest });
+  return completeConfig<PaellaConfig>(file, { ...known, ...rest });
 }
 
 async function readVqganConfig(folder: Folder, file: string): Promise<VQModelConfig> {
   const found = await identify(folder, file);
   if (found.kind !== 'vqgan') throw wrongKind(folder, file, 'VQGAN', found);
-  return complete<VQModelConfig>(file, { ...found.config, scale_factor: VQGAN_F4.scale_factor });
+  return completeConfig<VQModelConfig>(file, { ...found.config, scale_factor: VQGAN_F4.scale_factor });
 }
 
 async function readPriorConfig(folder: Folder, file: string): Promise<PriorConfig> {
   const found = await identify(folder, file);
   if (found.kind !== 'prior') throw wrongKind(folder, file, 'prior', found);
-  return complete<PriorConfig>(file, found.config);
+  return completeConfig<PriorConfig>(file, found.config);
 }
 
 /** `open_clip_config.json` beside the weights, or else the one that the U-Net was trained with. */

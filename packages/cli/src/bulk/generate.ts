@@ -2,10 +2,9 @@
 import { scope } from '@paella/tensor';
 import {
   type GenerateOptions as Drawing,
-  PRESETS,
   type Pipeline,
   type RgbaImage,
-  type SamplerSettings,
+  chooseSettings,
   openModel,
   parsePromptWeights,
 } from 'paella';
@@ -43,13 +42,12 @@ export async function bulkGenerate(
   const { preset, count, batch, shardSize, dtype, shard } = options;
   const { lines, failed, sha256 } = await readPrompts(options.prompts, options);
   const model = await openModel(options.model);
-  const base: SamplerSettings = preset ? PRESETS[preset] : model.sampler;
-  const steps = options.steps ?? base.steps;
+  const base = chooseSettings(model.sampler, { ...options, renoiseSteps: options.renoise });
   const drawing = {
     ...(preset && { preset }),
-    steps,
-    renoiseSteps: options.renoise ?? Math.min(base.renoiseSteps, steps - 1),
-    temperature: options.temperature ?? base.temperature,
+    steps: base.steps,
+    renoiseSteps: base.renoiseSteps,
+    temperature: base.temperature,
     cfg: options.cfg === 'off' ? null : (options.cfg ?? base.cfg),
     ...(options.typical !== undefined && { typical: { mass: options.typical } }),
     size: options.size ?? model.imageSize,

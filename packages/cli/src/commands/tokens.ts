@@ -72,7 +72,7 @@ export async function reconstruct(context: Context, file: string, options: Encod
 
 /** u32 `[1,H,W]` */
 function tokenize(vqgan: VQModel, image: RgbaImage): Tensor {
-  return noGrad(() => scope(() => vqgan.encode(tensorFromImages(vqgan.device, [image])).indices));
+  return noGrad(() => scope(() => vqgan.encodeIndices(tensorFromImages(vqgan.device, [image]))));
 }
 
 async function readGrid(indices: Tensor): Promise<TokenGrids> {

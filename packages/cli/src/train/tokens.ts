@@ -84,7 +84,7 @@ async function encodeAll(
   let batch: Uint8Array[] = [];
   const encode = async (): Promise<void> => {
     using image = batchTensor(vqgan.device, batch, options.size).keep();
-    const indices = noGrad(() => scope(() => vqgan.encode(image).indices));
+    const indices = noGrad(() => scope(() => vqgan.encodeIndices(image)));
     grid = [indices.shape[1], indices.shape[2]];
     parts.push(Uint16Array.from(await indices.data()));
     indices.dispose();
