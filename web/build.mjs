@@ -6,9 +6,16 @@ import { fileURLToPath } from 'node:url';
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 
 await build({
-  entryPoints: [here('src/main.ts')],
+  entryPoints: {
+    main: here('src/main.tsx'),
+    style: here('src/style/main.css'),
+    worker: here('src/engine/worker.ts'),
+  },
   outdir: here('dist/assets'),
   bundle: true,
+  splitting: true,
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
   format: 'esm',
   platform: 'browser',
   conditions: ['@paella/source'],
@@ -18,5 +25,5 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 });
-for (const file of ['index.html', 'style.css']) await cp(here(`src/${file}`), here(`dist/${file}`));
+await cp(here('src/index.html'), here('dist/index.html'));
 await cp(here('../packages/paella/models'), here('dist/models'), { recursive: true });

@@ -1,0 +1,76 @@
+import type { JSX } from 'preact';
+import { info, phase } from './state/engine.js';
+import { type Tab, tab, tabs } from './state/view.js';
+import { Bench } from './ui/bench.js';
+import { Create } from './ui/create.js';
+import { Inspect } from './ui/inspect.js';
+import { Train } from './ui/train.js';
+
+const panels: Record<Tab, { label: string; Panel: () => JSX.Element }> = {
+  create: { label: 'Create', Panel: Create },
+  inspect: { label: 'Inspect', Panel: Inspect },
+  train: { label: 'Train', Panel: Train },
+  bench: { label: 'Bench', Panel: Bench },
+};
+
+export function App(): JSX.Element {
+  const { Panel } = panels[tab.value];
+  return (
+    <>
+      <header class="top">
+        <h1>
+          Paella <small>for WebGPU</small>
+        </h1>
+        <Tabs />
+        <Adapter />
+      </header>
+      <main>
+        <div id="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`}>
+          <Panel />
+        </div>
+      </main>
+    </>
+  );
+}
+
+/** The WAI-ARIA pattern: one stop for the Tab key, arrows between the tabs. */
+function Tabs(): JSX.Element {
+  const move = (event: KeyboardEvent): void => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    tab.value = tabs[(tabs.indexOf(tab.value) + by + tabs.length) % tabs.length];
+    document.getElementById(`tab-${tab.value}`)?.focus();
+  };
+  return (
+    <div class="tabs" role="tablist" aria-label="Parts of the studio" onKeyDown={move}>
+      {tabs.map((name) => (
+        <button
+          key={name}
+          id={`tab-${name}`}
+          type="button"
+          role="tab"
+          aria-selected={tab.value === name}
+          aria-controls="panel"
+          tabIndex={tab.value === name ? 0 : -1}
+          onClick={() => (tab.value = name)}
+        >
+          {panels[name].label}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** Which adapter computes, or why none does. */
+function Adapter(): JSX.Element {
+  const now = phase.value;
+  const { adapter } = info.value ?? {};
+  return (
+    <p class="adapter" role="status">
+      {now.kind === 'loading' && 'Loading …'}
+      {now.kind === 'failed' && now.trouble.message}
+      {now.kind === 'ready' && adapter && `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}`}
+    </p>
+  );
+}

@@ -1,0 +1,79 @@
+import {
+  type GenerateOptions,
+  type Generation,
+  type GenerationStep,
+  type Pipeline,
+  inpaint,
+  interpolate,
+  morph,
+  outpaint,
+  vary,
+} from 'paella';
+import type { DrawRequest, DrawResult, StepReport, Subject } from './protocol.js';
+
+/** Draws what a page asks for, and tells it of every step. */
+export async function draw(
+  pipeline: Pipeline,
+  { subject, settings }: DrawRequest,
+  { signal, onStep }: { signal: AbortSignal; onStep: (report: StepReport) => void },
+): Promise<DrawResult> {
+  const start = performance.now();
+  const count = subject.kind === 'interpolate' ? subject.frames : subject.count;
+  const options: GenerateOptions = {
+    ...settings,
+    signal,
+    onStep: async (info) => {
+      onStep(await reportOf(info, count));
+    },
+  };
+  const { images, tokens, shape, seed } = await drawSubject(pipeline, subject, options);
+  const [, ...grid] = shape;
+  return {
+    images,
+    tokens: perPicture(tokens, images.length),
+    grid,
+    seed,
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+function drawSubject(
+  pipeline: Pipeline,
+  subject: Subject,
+  { size, ...common }: GenerateOptions,
+): Promise<Generation> {
+  if (subject.kind === 'interpolate') {
+    const { from, to, frames } = subject;
+    return interpolate(pipeline, from, to, { ...common, size, frames });
+  }
+  const { prompt, count } = subject;
+  const options = { ...common, count };
+  switch (subject.kind) {
+    case 'generate':
+      return pipeline.generate(prompt, { ...options, size });
+    case 'vary':
+      return vary(pipeline, subject.images, { ...options, size, prompt });
+    // The size of the others is their picture's.
+    case 'inpaint':
+      return inpaint(pipeline, subject.image, subject.mask, prompt, options);
+    case 'outpaint':
+      return outpaint(pipeline, subject.image, subject.sides, prompt, options);
+    case 'morph':
+      return morph(pipeline, subject.image, prompt, { ...options, strength: subject.strength });
+    default:
+      throw new TypeError(`nothing draws ${(subject satisfies never as Subject).kind}`);
+  }
+}
+
+async function reportOf(info: GenerationStep, count: number): Promise<StepReport> {
+  const { step, steps, first, tokens, preview } = info;
+  const images = await preview();
+  return { step, steps, first, count, images, tokens: perPicture(await tokens.data(), images.length) };
+}
+
+/** The numbers of each picture, of those of all. */
+function perPicture(all: ArrayLike<number>, pictures: number): Uint32Array<ArrayBuffer>[] {
+  const size = all.length / pictures;
+  const numbers = Uint32Array.from(all);
+  return Array.from({ length: pictures }, (_, i) => numbers.slice(i * size, (i + 1) * size));
+}

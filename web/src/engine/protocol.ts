@@ -1,0 +1,100 @@
+/** What crosses the border between the page and the worker that draws: plain data, and nothing of the engine's own. */
+import type { DeviceInfo, KernelProfile } from '@paella/tensor';
+import type { LoadProgress, RgbaImage } from 'paella';
+
+/** How pictures are drawn, whatever they show. */
+export interface DrawSettings {
+  seed: number;
+  /** Width and height in pixels. */
+  size: [number, number];
+  /** What pictures should not show. */
+  negative: string;
+  steps: number;
+  /** Steps after which tokens are renoised. */
+  renoiseSteps: number;
+  /** At the first and at the last step. */
+  temperature: [number, number];
+  /** Scale of the classifier-free guidance. */
+  cfg: number;
+}
+
+/** What is drawn. */
+export type Subject =
+  | { kind: 'generate'; prompt: string; count: number }
+  | {
+      kind: 'inpaint';
+      prompt: string;
+      count: number;
+      image: RgbaImage;
+      /** Of the image's size, white where it is drawn anew. */
+      mask: RgbaImage;
+    }
+  | {
+      kind: 'outpaint';
+      prompt: string;
+      count: number;
+      image: RgbaImage;
+      /** Pixels that are added on each side. */
+      sides: { left: number; right: number; top: number; bottom: number };
+    }
+  | { kind: 'vary'; prompt: string; count: number; images: RgbaImage[] }
+  | {
+      kind: 'morph';
+      prompt: string;
+      count: number;
+      image: RgbaImage;
+      /** Share of the tokens that are replaced before drawing, in (0,1]. */
+      strength: number;
+    }
+  | { kind: 'interpolate'; from: string; to: string; frames: number };
+
+export interface DrawRequest {
+  subject: Subject;
+  settings: DrawSettings;
+}
+
+/** The pictures of a pass after a step. */
+export interface StepReport {
+  /** From 0. */
+  step: number;
+  steps: number;
+  /** The number of the first picture: those that do not fit into one pass are drawn in several. */
+  first: number;
+  /** Pictures in all. */
+  count: number;
+  images: RgbaImage[];
+  /** Of each picture, row by row. */
+  tokens: Uint32Array[];
+}
+
+export interface DrawResult {
+  images: RgbaImage[];
+  tokens: Uint32Array[];
+  /** Height and width in tokens. */
+  grid: [number, number];
+  seed: number;
+  seconds: number;
+}
+
+/** The model that draws, as much as the page has to know of it. */
+export interface ModelInfo {
+  name: string;
+  /** Width and height of its pictures in pixels, and what others must be a multiple of. */
+  imageSize: [number, number];
+  sizeMultiple: number;
+  /** Side of a token in pixels. */
+  factor: number;
+  numLabels: number;
+  /** Whether it can take after pictures. */
+  takesImages: boolean;
+  /** Endings of captions that name a style. */
+  styles: string[];
+  defaults: Pick<DrawSettings, 'steps' | 'renoiseSteps' | 'temperature' | 'cfg'>;
+}
+
+export interface EngineInfo {
+  adapter: DeviceInfo;
+  model: ModelInfo;
+}
+
+export type { KernelProfile, LoadProgress };

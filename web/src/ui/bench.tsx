@@ -1,0 +1,5 @@
+import type { JSX } from 'preact';
+
+export function Bench(): JSX.Element {
+  return <p>Nothing here yet.</p>;
+}
