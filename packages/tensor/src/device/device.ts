@@ -228,7 +228,9 @@ export class Device {
   run(launch: Launch, operands: readonly (Tensor | null)[]): void {
     this.#tuner?.count(launch);
     if (this.#warmUp) {
-      this.#warmUp.push(this.#executor.compile(launch));
+      const compiled = this.#executor.compile(launch);
+      compiled.catch(() => {}); // heard by whoever waits for the warm-up, unless what it runs throws before
+      this.#warmUp.push(compiled);
       return;
     }
     const buffers = operands.map((operand) => (operand ? this.#bufferOf(operand) : this.#unused()));
@@ -383,6 +385,15 @@ export class Device {
   /** The largest tensor that this adapter can hold. */
   get maxTensorBytes(): number {
     return Math.min(this.info.limits.maxStorageBufferBindingSize, this.info.limits.maxBufferSize);
+  }
+
+  /**
+   * Resolves, with the error `device-lost` that everything waiting is rejected with and every later call throws, when the
+   * GPU's driver or the browser took the device away, or {@link destroy} gave it back. What was on it is gone. Never
+   * resolves on the meta device.
+   */
+  get lost(): Promise<PaellaError> {
+    return this.#executor.lost;
   }
 
   /** Gives the device back. Tensors on it cannot be used any more. */

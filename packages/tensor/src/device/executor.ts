@@ -1,4 +1,5 @@
 import type { Kernel, Launch } from '@paella/kernels';
+import type { PaellaError } from '../errors.js';
 import type { Sample } from './profiler.js';
 
 /** A device buffer. The pool is its only owner; `gpu` is absent on the meta device. */
@@ -15,6 +16,8 @@ export interface DeviceBuffer {
  * called. `GpuExecutor` performs them, `MetaExecutor` only counts.
  */
 export interface Executor {
+  /** Resolves when the device is gone. */
+  readonly lost: Promise<PaellaError>;
   createBuffer(bytes: number): DeviceBuffer;
   destroyBuffer(buffer: DeviceBuffer): void;
   /** `bytes` bytes of a buffer from `offset` on, both in bytes. */

@@ -17,6 +17,8 @@ const BATCH = 256;
 const SLOT_BYTES = 256;
 /** Recorded dispatches after which encoding starts without being asked. */
 const START_AT = 64;
+/** Milliseconds in which the loss of a device is told, once something has failed because of it. */
+const LOSS_TOLD_WITHIN = 100;
 /** A submit that runs for seconds gets a browser's GPU process killed: 50 GFLOP is well under that. */
 const MAX_FLOPS_PER_SUBMIT = 50e9;
 
@@ -37,7 +39,11 @@ export class GpuExecutor implements Executor {
   readonly #params = new Uint32Array((BATCH * SLOT_BYTES) / 4);
   readonly #groups: BindGroupCache;
   readonly #staging = new Map<number, GPUBuffer[]>();
-  readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
+  readonly #isSoftware: boolean;
+  readonly lost: Promise<PaellaError>;
+  #tellLoss!: (error: PaellaError) => void;
+  /** Rejects what waits for an answer of the device. */
+  readonly #waiting = new Set<(error: PaellaError) => void>();
   #commands: Command[] = [];
   /** The buffers that commands not yet encoded read or write, by id. */
   readonly #awaited = new Set<number>();
@@ -51,7 +57,7 @@ export class GpuExecutor implements Executor {
   /** @param options.isSoftware it computes on the processor that this code runs on */
   constructor(device: GPUDevice, stats: Stats, { isSoftware }: { isSoftware: boolean }) {
     this.#device = device;
-    this.#wait = isSoftware ? waitFor : (promise) => promise;
+    this.#isSoftware = isSoftware;
     this.#stats = stats;
     this.#pipelines = new PipelineCache(device, stats);
     this.#groups = new BindGroupCache(device, stats);
@@ -60,9 +66,9 @@ export class GpuExecutor implements Executor {
       size: this.#params.byteLength,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
+    this.lost = new Promise((resolve) => (this.#tellLoss = resolve));
     void device.lost.then(({ reason, message }) => {
-      const fix = 'Create a new Device and load the model again.';
-      this.#fail(new PaellaError('device-lost', `the device was lost (${reason}): ${message}`, { fix }));
+      this.#lose(`the device was lost (${reason}): ${message}`);
     });
   }
 
@@ -134,12 +140,7 @@ export class GpuExecutor implements Executor {
     this.#commands.push({ kind: 'copy', from: buffer, to: staging, bytes: size });
     this.#awaited.add(ownerOf(buffer));
     await this.flush();
-    try {
-      await this.#wait(staging.mapAsync(GPUMapMode.READ));
-    } catch (cause) {
-      this.#throwIfFailed();
-      throw new PaellaError('validation', 'reading a buffer failed', { cause });
-    }
+    await this.#wait(staging.mapAsync(GPUMapMode.READ));
     const data = staging.getMappedRange().slice(0, bytes);
     staging.unmap();
     idle.push(staging);
@@ -171,14 +172,16 @@ export class GpuExecutor implements Executor {
     } finally {
       this.#profiler = null;
     }
-    return profiler.finish();
+    return this.#wait(profiler.finish());
   }
 
-  compile(launch: Launch): Promise<void> {
-    return this.#wait(this.#pipelines.get(launch).ready);
+  async compile(launch: Launch): Promise<void> {
+    this.#throwIfFailed();
+    await this.#wait(this.#pipelines.get(launch).ready);
   }
 
   destroy(): void {
+    this.#lose('the device was destroyed');
     this.#device.destroy();
   }
 
@@ -316,8 +319,40 @@ export class GpuExecutor implements Executor {
 
   /** Waits for the error scopes of everything submitted, and throws what they found. */
   async #awaitVerdicts(): Promise<void> {
-    await Promise.all(this.#verdicts);
-    this.#throwIfFailed();
+    await this.#wait(Promise.all(this.#verdicts));
+  }
+
+  /**
+   * Waits for an answer of the device. A device that is lost leaves some open, and gives others as if nothing had
+   * happened: all of them are failures here.
+   *
+   * @throws PaellaError what made the device fail
+   */
+  async #wait<T>(answer: Promise<T>): Promise<T> {
+    const orLost = new Promise<T>((resolve, reject) => {
+      this.#waiting.add(reject);
+      const forget = () => this.#waiting.delete(reject);
+      answer.then(resolve, reject).then(forget, forget);
+    });
+    try {
+      const value = await (this.#isSoftware ? waitFor(orLost) : orLost);
+      this.#throwIfFailed();
+      return value;
+    } catch (cause) {
+      // What a loss breaks may be told before the loss itself.
+      if (!this.#failure) await Promise.race([this.lost, sleep(LOSS_TOLD_WITHIN)]);
+      this.#throwIfFailed();
+      if (cause instanceof PaellaError) throw cause;
+      throw new PaellaError('validation', `WebGPU gave no answer: ${String(cause)}`, { cause });
+    }
+  }
+
+  #lose(message: string): void {
+    const fix = 'Create a new Device and load the model again.';
+    const error = new PaellaError('device-lost', message, { fix });
+    this.#fail(error);
+    this.#tellLoss(error);
+    for (const reject of this.#waiting) reject(error);
   }
 
   #fail(error: PaellaError): void {
@@ -332,6 +367,9 @@ export class GpuExecutor implements Executor {
     if (this.#failure) throw this.#failure;
   }
 }
+
+const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The buffer whose memory a part is of, by id. */
 const ownerOf = ({ id, part }: DeviceBuffer): number => part?.of ?? id;

@@ -9,6 +9,8 @@ export class MetaExecutor implements Executor {
   readonly #pipelines = new ByPipeline<true>();
   readonly #onPipeline: (launch: Launch) => void;
   #nextId = 0;
+  /** Never: there is nothing that could be lost. */
+  readonly lost = new Promise<PaellaError>(() => {});
 
   /** @param onPipeline called with the first launch of each pipeline */
   constructor(stats: Stats, onPipeline: (launch: Launch) => void = () => {}) {

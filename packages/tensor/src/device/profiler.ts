@@ -74,6 +74,7 @@ export class Profiler {
         });
         staging.destroy();
       });
+      readback.catch(() => {}); // nobody waits for it if the work that is measured fails
       this.#readbacks.push(readback);
     };
   }
