@@ -21,6 +21,12 @@ export const wholeNumber =
     return value >= min && Number.isSafeInteger(value) ? value : refuse(`a whole number from ${min} on`);
   };
 
+/** A TCP port; 0 is any that is free. */
+export function port(text: string): number {
+  const value = wholeNumber(0)(text);
+  return value < 65536 ? value : refuse('a port from 0 to 65535');
+}
+
 /** A number for all steps, or its values at the first and the last: `0.7,0.3`. */
 export function range(text: string): Range {
   const parts = text.split(',').map(number);

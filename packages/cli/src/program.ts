@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { addCommand } from './add-command.js';
 import type { BulkEncodeOptions } from './bulk/encode.js';
 import { addBulkEncodeOptions, isBulk } from './bulk/options.js';
@@ -6,6 +6,7 @@ import type { ConvertOptions } from './commands/convert.js';
 import type { EmojiDatasetOptions } from './commands/dataset.js';
 import type { DoctorOptions } from './commands/doctor.js';
 import type { InspectOptions } from './commands/inspect.js';
+import type { ServeOptions } from './commands/serve.js';
 import type { DecodeOptions, EncodeOptions } from './commands/tokens.js';
 import type { TrainOptions } from './commands/train.js';
 import { withContext } from './context.js';
@@ -214,6 +215,25 @@ function createProgram(version: string, state: { exitCode: number }): Command {
       withContext(options, async (context) => {
         const { trainImageEncoder } = await import('./commands/train.js');
         await trainImageEncoder(context, options, version);
+      }),
+    );
+
+  addCommand(program, 'serve', 'Open the studio: the page that draws in the browser', [
+    'serve',
+    'serve --port 3000 --model runs/paella/model',
+  ])
+    .addOption(
+      new Option('--port <n>', 'where; 0 is any that is free (default: 8080, or a free one)')
+        .env('PORT')
+        .argParser(parse.port),
+    )
+    .option('--host <address>', 'whom it answers: 127.0.0.1 this machine, 0.0.0.0 all', '127.0.0.1')
+    .option('--model <folder>', "'default', or a model folder that the page draws with", 'default')
+    .action((options: ServeOptions) =>
+      withContext(options, async (context) => {
+        const { serve } = await import('./commands/serve.js');
+        await serve(context, options);
+        state.exitCode = exitCodes.interrupted; // what ended it
       }),
     );
 

@@ -9,7 +9,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const golden = (name: string): string => join(root, 'packages/paella/test/golden', name);
-const commands = ['doctor', 'generate', 'inspect', 'convert', 'encode', 'decode', 'reconstruct'];
+const commands = ['doctor', 'generate', 'inspect', 'convert', 'encode', 'decode', 'reconstruct', 'serve'];
 
 interface Ended {
   code: number | null;
