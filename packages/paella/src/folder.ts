@@ -1,11 +1,14 @@
 import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
 import * as z from 'zod';
 
-/** A folder of files, on disk or on the web, where nothing lists what it holds. */
+/** A folder of files, on disk, on the web or in memory, where nothing lists what it holds. */
 export interface Folder {
   /** What errors call it. */
   readonly name: string;
-  locate: (file: string) => string | URL;
+  /** What errors call a file of it. */
+  nameOf: (file: string) => string;
+  /** @throws PaellaError `not-found` */
+  bytes: (file: string) => Promise<Uint8Array<ArrayBuffer>>;
   /** @throws PaellaError `not-found` */
   text: (file: string) => Promise<string>;
   /**
@@ -14,7 +17,7 @@ export interface Folder {
    * @throws PaellaError `not-found`; `format` saying what is wrong with it
    */
   json: <T>(file: string, schema: z.ZodType<T>) => Promise<T>;
-  /** Opens a checkpoint; whoever asks closes it. */
+  /** Opens a checkpoint, or a sharded one by its index; whoever asks closes it. */
   checkpoint: (file: string) => Promise<StateDict>;
   /** The first of some names that is there. */
   find: (names: readonly string[]) => Promise<string | undefined>;
@@ -22,30 +25,65 @@ export interface Folder {
   inside: (name: string) => Folder;
 }
 
-/** @param where a path (in Node) or a URL */
-export function openFolder(where: string | URL): Folder {
+/** Where a file of a folder is. Throws `not-found`, or leaves that to whoever opens it. */
+export type Locate = (file: string) => Place | Promise<Place>;
+type Place = string | URL | Blob;
+
+/** @param where a path (in Node) or a URL; a folder is returned as it is */
+export function openFolder(where: string | URL | Folder): Folder {
+  if (typeof where !== 'string' && !(where instanceof URL)) return where;
   const isAddress = where instanceof URL || /^(https?|file|blob|data):/i.test(where);
-  const locate = (file: string): string | URL =>
+  return folderOf(String(where), (file) =>
     isAddress
       ? new URL(file, String(where).endsWith('/') ? where : `${String(where)}/`)
-      : `${where.replace(/[/\\]$/, '')}/${file}`;
-  const text = async (file: string): Promise<string> => {
-    const source = await openSource(locate(file));
-    const bytes = await source.read(0, source.size);
-    await source.close?.();
-    return new TextDecoder().decode(bytes);
+      : `${where.replace(/[/\\]$/, '')}/${file}`,
+  );
+}
+
+/**
+ * A folder of files that are at hand: those that somebody dropped on a page, say.
+ *
+ * @param files by their paths inside the folder: `byt5-xl/config.json`
+ */
+export function folderOfFiles(files: ReadonlyMap<string, Blob>): Folder {
+  return folderOf('the folder', (file) => {
+    const blob = files.get(file);
+    // Errors call a file by its name, which the content knows nothing of. This copies no bytes.
+    if (blob) return new File([blob], file);
+    throw new PaellaError('not-found', `there is no ${file} among the ${files.size} files given`, {
+      fix: 'Give all files of the folder, by their paths inside it',
+    });
+  });
+}
+
+/** @internal A folder that knows where its files are. */
+export function folderOf(name: string, locate: Locate): Folder {
+  const nameOf = (file: string): string => `${name.replace(/[/\\]$/, '')}/${file}`;
+  const bytes: Folder['bytes'] = async (file) => {
+    const source = await openSource(await locate(file));
+    try {
+      return await source.read(0, source.size);
+    } finally {
+      await source.close?.();
+    }
   };
+  const text: Folder['text'] = async (file) => new TextDecoder().decode(await bytes(file));
   return {
-    name: String(where),
-    locate,
+    name,
+    nameOf,
+    bytes,
     text,
-    json: async (file, schema) => parseJson(String(locate(file)), await text(file), schema),
-    checkpoint: (file) => loadStateDict(locate(file)),
+    json: async (file, schema) => parseJson(nameOf(file), await text(file), schema),
+    async checkpoint(file) {
+      const place = await locate(file);
+      const beside = file.replace(/[^/]*$/, '');
+      return loadStateDict(place, place instanceof Blob ? { shard: (one) => locate(beside + one) } : {});
+    },
     async find(names) {
-      for (const name of names) if (await isThere(locate(name))) return name;
+      for (const one of names) if (await isThere(locate, one)) return one;
       return undefined;
     },
-    inside: (name) => openFolder(locate(name)),
+    inside: (inner) => folderOf(nameOf(inner), (file) => locate(`${inner}/${file}`)),
   };
 }
 
@@ -61,9 +99,9 @@ function parseJson<T>(name: string, text: string, schema: z.ZodType<T>): T {
   throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
 }
 
-async function isThere(where: string | URL): Promise<boolean> {
+async function isThere(locate: Locate, file: string): Promise<boolean> {
   try {
-    const source = await openSource(where);
+    const source = await openSource(await locate(file));
     await source.close?.();
     return true;
   } catch (error) {

@@ -55,7 +55,7 @@ export {
 } from './model-folder.js';
 export { addNoise, lossWeight } from './noise.js';
 export type { ConditionRequest } from './conditioner.js';
-export { openFolder, type Folder } from './folder.js';
+export { folderOfFiles, openFolder, type Folder } from './folder.js';
 export {
   planMemory,
   type MemoryPlan,
@@ -80,6 +80,7 @@ export {
   type SettingsOptions,
   chooseSettings,
 } from './presets.js';
+export { replacePart } from './replace-part.js';
 export type { LoadProgress } from './residents.js';
 export {
   alphaCumprod,
@@ -92,6 +93,7 @@ export { PRIOR_V1, PriorModel, type PriorConfig } from './prior/prior-model.js';
 export { coverImage } from './resize.js';
 export { type Conditions, type RegionCondition } from './predict.js';
 export { sample, type Range, type SampleOptions, type StepInfo } from './sample.js';
+export { storedFolder, type DownloadProgress, type StoredFolderOptions } from './stored-folder.js';
 export { BYT5_XL, ByT5Encoder, byt5Tokenize, relativePositionBuckets, type ByT5Config } from './text/byt5.js';
 export { openByT5Folder, type ByT5Folder } from './text/byt5-folder.js';
 export { parsePromptWeights } from './text/prompt-weights.js';

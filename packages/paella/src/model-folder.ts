@@ -1,6 +1,6 @@
 import type { StateDict } from '@paella/tensor';
 import * as z from 'zod';
-import { openFolder } from './folder.js';
+import { type Folder, openFolder } from './folder.js';
 import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { Model } from './model.js';
 import { type ByT5Config, ByT5Encoder } from './text/byt5.js';
@@ -70,6 +70,9 @@ const textEncoder = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('byt5'), weights: z.string(), config: byt5Config }),
 ]);
 
+/** Hashes of the folder's other files, by name: what has one is downloaded once, and checked. See `storedFolder`. */
+export const sha256 = z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/));
+
 /** `model.json`: what a model folder holds, and how to use it. File names are relative to the folder. */
 export const modelCard = z.strictObject({
   format: z.literal('paella-model/1'),
@@ -97,6 +100,7 @@ export const modelCard = z.strictObject({
   }),
   /** Licences of the weights and of what they learned from. */
   licenses: z.array(z.strictObject({ what: z.string(), license: z.string() })),
+  sha256: sha256.optional(),
 });
 
 export type ModelCard = z.infer<typeof modelCard>;
@@ -109,17 +113,18 @@ export interface ModelFolder {
   text: (file: string) => Promise<string>;
 }
 
-/** The model that comes with the package: a folder beside the code, which has to travel with a bundle. */
-const defaultModel = (): URL => new URL('../models/default/', import.meta.url);
+/** `'default'` is the model that comes with the package: a folder beside the code, which has to travel with a bundle. */
+export const placeOf = <T>(where: T): T | URL =>
+  where === 'default' ? new URL('../models/default/', import.meta.url) : where;
 
 /**
  * Opens a model folder.
  *
- * @param where `'default'` for the embedded model, a path (in Node), or a URL
+ * @param where `'default'` for the embedded model, a path (in Node), a URL, or a folder
  * @throws PaellaError `not-found` if there is no `model.json`, `format` if it is not a valid one
  */
-export async function openModelFolder(where: string | URL): Promise<ModelFolder> {
-  const folder = openFolder(where === 'default' ? defaultModel() : where);
+export async function openModelFolder(where: string | URL | Folder): Promise<ModelFolder> {
+  const folder = openFolder(placeOf(where));
   const card = await folder.json('model.json', modelCard);
   return { card, checkpoint: folder.checkpoint, text: folder.text };
 }

@@ -1,20 +1,19 @@
 import { PaellaError } from '@paella/tensor';
-import { openFolder } from './folder.js';
+import { type Folder, openFolder } from './folder.js';
 import type { Model } from './model.js';
-import { describeCard, openModelFolder } from './model-folder.js';
+import { describeCard, openModelFolder, placeOf } from './model-folder.js';
 import { describeReleased, isReleased } from './released.js';
 
 /**
  * Opens a model, of which nothing is loaded yet.
  *
- * @param where `'default'` for the embedded model, a path (in Node), or a URL: a folder with a `model.json`, or one with
- *   the released `paella_v3.pt`, `vqgan_f4.pt`, `byt5-xl/` and what else belongs to them
+ * @param where `'default'` for the embedded model, a path (in Node), a URL, or a folder: one with a `model.json`, or
+ *   with the released `paella_v3.pt`, `vqgan_f4.pt`, `byt5-xl/` and what else belongs to them
  * @throws PaellaError `not-found` or `format` if it is no complete model
  */
-export async function openModel(where: string | URL): Promise<Model> {
-  if (where === 'default') return describeCard(await openModelFolder(where));
-  const folder = openFolder(where);
-  if (await folder.find(['model.json'])) return describeCard(await openModelFolder(where));
+export async function openModel(where: string | URL | Folder): Promise<Model> {
+  const folder = openFolder(placeOf(where));
+  if (await folder.find(['model.json'])) return describeCard(await openModelFolder(folder));
   if (await isReleased(folder)) return describeReleased(folder);
   throw new PaellaError(
     'not-found',

@@ -1,6 +1,7 @@
 import { type Device, PaellaError, Rng, Tensor, type nn, noGrad, scope } from '@paella/tensor';
 import { picturesPerPass } from './batch.js';
 import { Conditioner, type ConditionRequest, conditionTokens } from './conditioner.js';
+import type { Folder } from './folder.js';
 import { type RgbaImage, decodeTokens, tensorFromImages } from './image.js';
 import type { Model, ModelPart } from './model.js';
 import { openModel } from './open-model.js';
@@ -96,14 +97,18 @@ export class Pipeline {
   /**
    * Loads a model folder. Its weights require no gradients; to train one of the models, call `requiresGrad_()` on it.
    *
-   * @param where `'default'` for the embedded model, a path (in Node), or a URL; the folder holds a `model.json`, or
-   *   released files under their own names
+   * @param where `'default'` for the embedded model, a path (in Node), a URL, or a folder, which holds a `model.json`
+   *   or released files under their own names; or a model that is open already
    * @param options.lowMemory keep one large network on the device at a time; networks load when they are needed, so
    *   that this returns at once
    * @throws PaellaError `not-found`, `format` or `state-dict` if the folder is not a complete model
    */
-  static async load(where: string | URL, { device, ...options }: LoadOptions): Promise<Pipeline> {
-    const model = await openModel(where);
+  static async load(
+    where: string | URL | Folder | Model,
+    { device, ...options }: LoadOptions,
+  ): Promise<Pipeline> {
+    const isModel = typeof where === 'object' && 'unet' in where;
+    const model = isModel ? where : await openModel(where);
     const pipeline = new Pipeline(device, model, new Residents(device, options));
     if (!options.lowMemory) {
       await rehearse(model, device, options.dtype ?? 'f32');

@@ -88,7 +88,7 @@ export async function describeReleased(folder: Folder): Promise<Model> {
   const optional = await openOptional(folder);
   const unet = await readUnetConfig(folder, unetFile!);
   const vqgan = await readVqganConfig(folder, vqganFile!);
-  const byt5 = await openByT5Folder(folder.locate('byt5-xl'));
+  const byt5 = await openByT5Folder(folder.inside('byt5-xl'));
   return {
     name: folder.name,
     imageSize: [64 * pixelsPerToken(vqgan), 64 * pixelsPerToken(vqgan)],
@@ -176,7 +176,7 @@ async function identify(folder: Folder, file: string): Promise<IdentifiedModel> 
 }
 
 function wrongKind(folder: Folder, file: string, expected: string, { kind }: IdentifiedModel): PaellaError {
-  return new PaellaError('format', `${String(folder.locate(file))} should hold a ${expected}, not: ${kind}`, {
+  return new PaellaError('format', `${folder.nameOf(file)} should hold a ${expected}, not: ${kind}`, {
     fix: "'paella inspect' shows what it holds",
   });
 }

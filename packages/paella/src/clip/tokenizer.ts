@@ -1,5 +1,5 @@
 import { Tokenizer } from '@huggingface/tokenizers';
-import { PaellaError, openSource } from '@paella/tensor';
+import { PaellaError } from '@paella/tensor';
 import * as z from 'zod';
 import type { Folder } from '../folder.js';
 import { cleanText } from './clean.js';
@@ -140,10 +140,7 @@ function byteSymbols(): string[] {
 }
 
 async function unzipped(folder: Folder, file: string): Promise<string> {
-  const source = await openSource(folder.locate(file));
-  const bytes = await source.read(0, source.size);
-  await source.close?.();
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const stream = new Blob([await folder.bytes(file)]).stream().pipeThrough(new DecompressionStream('gzip'));
   try {
     return await new Response(stream).text();
   } catch (cause) {

@@ -1,6 +1,6 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
 import * as z from 'zod';
-import { openFolder } from '../folder.js';
+import { type Folder, openFolder } from '../folder.js';
 import { byt5Config } from '../model-folder.js';
 import type { ByT5Config } from './byt5.js';
 
@@ -36,11 +36,11 @@ const BYTE_IDS = 384;
  * whole or sharded with an index. Of an encoder and decoder together only the encoder is ever read. On the web, where
  * nothing lists a folder, the names are tried in that order.
  *
- * @param where a path (in Node) or a URL
+ * @param where a path (in Node), a URL, or a folder
  * @throws PaellaError `not-found` if there is no `config.json`, `format` if it does not describe a ByT5 of version 1.1
  *   (gated GELU); from `state()`, `not-found` if there are no weights
  */
-export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
+export async function openByT5Folder(where: string | URL | Folder): Promise<ByT5Folder> {
   const folder = openFolder(where);
   const config = await folder.json('config.json', huggingFaceConfig).catch((cause: unknown) => {
     if (!(cause instanceof PaellaError) || cause.code !== 'not-found') throw cause;
@@ -50,7 +50,7 @@ export async function openByT5Folder(where: string | URL): Promise<ByT5Folder> {
     });
   });
   return {
-    config: checkConfig(String(folder.locate('config.json')), config),
+    config: checkConfig(folder.nameOf('config.json'), config),
     async state() {
       const file = await folder.find(WEIGHTS);
       if (file) return folder.checkpoint(file);

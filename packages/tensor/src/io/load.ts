@@ -19,6 +19,8 @@ export type CheckpointSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 export interface LoadOptions {
   /** Take the state dict under this key of a training checkpoint: `ema_state_dict`. */
   wrapper?: string;
+  /** Finds the shards of an index that has no path or URL of its own, by their file names. */
+  shard?: (file: string) => CheckpointSource | Promise<CheckpointSource>;
 }
 
 /** How a checkpoint is stored; the sharded ones are opened by their index. */
@@ -192,15 +194,7 @@ async function openShards(
   index: WeightMap,
   options: LoadOptions,
 ): Promise<Checkpoint> {
-  if (typeof from !== 'string' && !(from instanceof URL)) {
-    throw new PaellaError(
-      'argument',
-      `${name} is the index of a sharded checkpoint, whose shards are other files`,
-      {
-        fix: 'Pass the index by its path or URL',
-      },
-    );
-  }
+  const find = options.shard ?? finderBeside(from, name);
   const shards = new Map<string, Checkpoint>();
   const close = async () => {
     await Promise.all([...shards.values()].map(async ({ state }) => state.close?.()));
@@ -209,7 +203,7 @@ async function openShards(
     const readers = new Map<string, TensorReader>();
     const metadata: Metadata = {};
     for (const file of new Set(index.values())) {
-      const shard = await openSingle(await openSource(siblingOf(from, file)), options);
+      const shard = await openSingle(await openSource(await find(file)), options);
       const { state } = shard;
       shards.set(file, shard);
       Object.assign(metadata, state.metadata);
@@ -229,8 +223,15 @@ async function openShards(
   });
 }
 
-/** The file of that name in the same folder. */
-function siblingOf(from: string | URL, file: string): string | URL {
-  if (from instanceof URL || isAddress(from)) return new URL(encodeURIComponent(file), from);
-  return from.replace(/[^/\\]*$/, '') + file;
+/** Finds files in the folder that an index lies in. */
+function finderBeside(from: CheckpointSource, name: string): (file: string) => string | URL {
+  if (from instanceof URL || (typeof from === 'string' && isAddress(from))) {
+    return (file) => new URL(encodeURIComponent(file), from);
+  }
+  if (typeof from === 'string') return (file) => from.replace(/[^/\\]*$/, '') + file;
+  throw new PaellaError(
+    'argument',
+    `${name} is the index of a sharded checkpoint, whose shards are other files`,
+    { fix: 'Pass the index by its path or URL' },
+  );
 }
