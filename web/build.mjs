@@ -10,6 +10,7 @@ await build({
     main: here('src/main.tsx'),
     style: here('src/style/main.css'),
     worker: here('src/engine/worker.ts'),
+    files: here('src/files/worker.ts'),
   },
   outdir: here('dist/assets'),
   bundle: true,

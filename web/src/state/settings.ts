@@ -14,7 +14,8 @@ export interface Settings extends DrawSettings {
 
 const STORED = 'paella-settings';
 
-const initial: Settings = {
+/** Those of a first visit. */
+export const initial: Settings = {
   prompt: 'a red apple',
   negative: '',
   style: '',
@@ -31,8 +32,21 @@ const initial: Settings = {
 /** The settings of the last visit over those of the model, which come when it is there. */
 export const settings = signal<Settings>({ ...initial, ...stored() });
 
+let isChosen = stored() !== null;
+
 export function change(part: Partial<Settings>): void {
-  settings.value = { ...settings.value, ...part };
+  isChosen = true;
+  settings.value = { ...settings.peek(), ...part };
+}
+
+/** More or fewer steps; as many of them as before are left without renoising. */
+export function changeSteps(steps: number): void {
+  const before = settings.peek();
+  const renoiseSteps = steps - (before.steps - before.renoiseSteps);
+  change({
+    steps,
+    renoiseSteps: Number.isNaN(renoiseSteps) ? before.renoiseSteps : Math.max(0, renoiseSteps),
+  });
 }
 
 export function rollSeed(): number {
@@ -44,9 +58,15 @@ export function captionOf(prompt: string, style: string): string {
   return style === '' || prompt.trim() === '' ? prompt : `${prompt.trim()}, ${style}`;
 }
 
-/** Takes over what the model was made for, unless an earlier visit left settings. */
+/** How the model was made to draw, with everything that is not words. */
+export function useModelSettings(): void {
+  const { imageSize, defaults } = info.peek()!.model;
+  change({ ...defaults, size: imageSize, style: '', negative: '' });
+}
+
+/** Takes over what the model was made for, unless an earlier visit or a link left settings. */
 effect(() => {
-  if (info.value && !stored()) {
+  if (info.value && !isChosen) {
     const { imageSize, defaults } = info.value.model;
     settings.value = { ...settings.peek(), ...defaults, size: imageSize };
   }
@@ -55,13 +75,19 @@ effect(() => {
 /** Begins to keep the settings for the next visit. */
 export function keepSettings(): void {
   effect(() => {
-    localStorage.setItem(STORED, JSON.stringify(settings.value));
+    try {
+      localStorage.setItem(STORED, JSON.stringify(settings.value));
+    } catch {
+      // private windows may have no storage: the next visit begins anew
+    }
   });
 }
 
 function stored(): Partial<Settings> | null {
   try {
-    return JSON.parse(localStorage.getItem(STORED) ?? 'null') as Partial<Settings> | null;
+    const found = JSON.parse(localStorage.getItem(STORED) ?? 'null') as Partial<Settings> | null;
+    // An empty number field became null.
+    return found && Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
   } catch {
     return null; // private windows may have no storage, and others may have written there
   }
