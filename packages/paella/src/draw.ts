@@ -1,17 +1,21 @@
 import { type Rng, type Tensor, ops } from '@paella/tensor';
 
+/** The distribution that tokens are drawn from, given logits. */
+interface DistributionOptions {
+  /** τ > 0 of softmax(logits/τ); of no effect on `argmax`. */
+  temperature: number;
+  /** Only typical tokens count; all by default. */
+  typical?: ops.TypicalOptions | null;
+}
+
 /** How tokens come from a distribution over them. */
-export interface DrawTokensOptions {
+export interface DrawTokensOptions extends DistributionOptions {
   /**
    * `multinomial` draws from the distribution, `argmax` takes the likeliest token, `quant` the one whose vector is
    * nearest to the expected vector.
    */
   mode: 'multinomial' | 'argmax' | 'quant';
-  /** τ > 0 of softmax(logits/τ); of no effect on `argmax`. */
-  temperature: number;
   rng: Rng;
-  /** Only typical tokens count; all by default. */
-  typical?: ops.TypicalOptions | null;
   /** The vector of each token, `[num_labels,c]`; `quant` needs it. */
   codebook?: Tensor;
 }
@@ -30,16 +34,34 @@ export function drawTokens(
   { mode, temperature, rng, typical, codebook }: DrawTokensOptions,
 ): Tensor {
   if (mode !== 'quant') return ops.sampleLinear(features, head, { mode, temperature, rng, typical });
+  return byToken(features, head, { temperature, typical }, (logits) =>
+    ops.nearestCode(logits.softmax().matmul(codebook!), codebook!),
+  );
+}
+
+/**
+ * How uncertain each token is: the entropy of the distribution that {@link drawTokens} draws it from.
+ *
+ * @param features `[B,H,W,c_out]`
+ * @param head the last layer, `[c_out,num_labels]`
+ * @returns in nats, f32 `[B,H,W]`
+ */
+export function tokenEntropy(features: Tensor, head: Tensor, options: DistributionOptions): Tensor {
+  return byToken(features, head, options, ops.entropy);
+}
+
+/** Computes something of every token's logits, divided by the temperature, for some tokens at a time. */
+function byToken(
+  features: Tensor,
+  head: Tensor,
+  { temperature, typical }: DistributionOptions,
+  compute: (logits: Tensor) => Tensor,
+): Tensor {
   const [channels, labels] = head.shape;
   const rows = features.reshape([features.size / channels, channels]);
-  const nearest = ops.byRows(rows, 4 * labels, (some) => {
+  const results = ops.byRows(rows, 4 * labels, (some) => {
     const logits = ops.linear(some, head);
-    const counted = typical ? ops.typicalFilter(logits, typical) : logits;
-    const expected = counted
-      .mul(1 / temperature)
-      .softmax()
-      .matmul(codebook!);
-    return ops.nearestCode(expected, codebook!);
+    return compute((typical ? ops.typicalFilter(logits, typical) : logits).mul(1 / temperature));
   });
-  return nearest.reshape(features.shape.slice(0, -1));
+  return results.reshape(features.shape.slice(0, -1));
 }

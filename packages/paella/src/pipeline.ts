@@ -33,6 +33,7 @@ export interface DrawOptions extends Pick<
   | 'mask'
   | 'regions'
   | 'signal'
+  | 'entropy'
 > {
   /** Where the settings come from that are not given here; the model's own by default. */
   preset?: Preset;
@@ -67,6 +68,8 @@ export interface GenerationStep {
   first: number;
   /** u32 `[pictures of the pass,H,W]`; valid until the next step. */
   tokens: Tensor;
+  /** In nats, f32 of the same shape, if asked for; valid until the next step. */
+  entropy?: Tensor;
   /** Decodes the pictures of the pass as they are now. */
   preview: () => Promise<RgbaImage[]>;
 }
@@ -232,7 +235,7 @@ export class Pipeline {
           })),
           onStep:
             onStep &&
-            (({ step, tokens: now }) =>
+            (({ step, tokens: now, entropy }) =>
               onStep({
                 step,
                 steps: settings.steps,
@@ -240,6 +243,7 @@ export class Pipeline {
                 passes,
                 first: first + start,
                 tokens: now,
+                entropy,
                 preview: () => decodeTokens(vqgan, now),
               })),
         });

@@ -1,5 +1,5 @@
 import { type Rng, type Tensor, PaellaError, noGrad, ops, scope } from '@paella/tensor';
-import { drawTokens, type DrawTokensOptions } from './draw.js';
+import { drawTokens, type DrawTokensOptions, tokenEntropy } from './draw.js';
 import { addNoise } from './noise.js';
 import { type Conditions, Predictor, type RegionCondition } from './predict.js';
 import type { Paella } from './unet/paella.js';
@@ -13,6 +13,11 @@ export interface StepInfo {
   steps: number;
   /** u32 `[B,H,W]`; valid until the next step. */
   tokens: Tensor;
+  /**
+   * If asked for: how uncertain each token was, the entropy in nats of the distribution that it was drawn from, f32
+   * `[B,H,W]`; valid until the next step.
+   */
+  entropy?: Tensor;
 }
 
 export interface SampleOptions {
@@ -63,6 +68,8 @@ export interface SampleOptions {
   /** Stops between two steps. */
   signal?: AbortSignal;
   onStep?: (info: StepInfo) => void | Promise<void>;
+  /** Tell `onStep` the entropy of every token, which takes the last layer once more a step. */
+  entropy?: boolean;
 }
 
 /**
@@ -79,7 +86,7 @@ export interface SampleOptions {
 export async function sample(unet: Paella, cond: Conditions, options: SampleOptions): Promise<Tensor> {
   const { shape, rng, uncond, regions, steps = 12, renoiseSteps = steps - 1, signal, onStep } = options;
   const { conditionalSteps = steps, tStart = 1, tEnd = 0, renoise = 'start' } = options;
-  const { mode = 'multinomial', quantSteps = steps } = options;
+  const { mode = 'multinomial', quantSteps = steps, entropy } = options;
   const draw = { rng, typical: options.typical, codebook: options.codebook };
   const numLabels = unet.config.num_labels;
   checkOptions(options);
@@ -102,13 +109,16 @@ export async function sample(unet: Paella, cond: Conditions, options: SampleOpti
         if (signal?.aborted) throw new PaellaError('aborted', `stopped after ${i} of ${steps} steps`);
         const next = step(() => {
           const features = predictor.features(tokens, t[i], i < guidedSteps ? cfg[i] : null);
-          const drawn = drawTokens(features, head, { ...draw, mode: modes[i], temperature: temperature[i] });
-          return keep(i < renoiseSteps ? addNoise(drawn, t[i + 1], noiseAfter(tokens)).noised : drawn);
+          const how = { ...draw, mode: modes[i], temperature: temperature[i] };
+          const drawn = drawTokens(features, head, how);
+          const noised = i < renoiseSteps ? addNoise(drawn, t[i + 1], noiseAfter(tokens)).noised : drawn;
+          return { tokens: keep(noised), entropy: entropy ? tokenEntropy(features, head, how) : undefined };
         });
         if (i > 0) tokens.dispose(); // the first were the noise's or the caller's
-        tokens = next;
+        tokens = next.tokens;
         await unet.device.synchronize();
-        await onStep?.({ step: i, steps, tokens });
+        await onStep?.({ step: i, steps, ...next });
+        next.entropy?.dispose();
       }
       return tokens;
     } finally {
@@ -148,7 +158,7 @@ function canvas(
 }
 
 /** One step: frees what it makes but its result, and records nothing to differentiate. */
-const step = (fn: () => Tensor): Tensor => noGrad(() => scope(fn));
+const step = <T>(fn: () => T): T => noGrad(() => scope(fn));
 
 /** `n` equally spaced values, ends included. */
 function linspace(range: Range, n: number): number[] {

@@ -45,18 +45,24 @@ describe('Pipeline', () => {
 
   it('gives equal pictures for equal seeds, previews, and leaves nothing behind', async () => {
     const seen: number[] = [];
+    const entropies: number[] = [];
     const options = { seed: 3, count: 2, steps: 3 };
     const first = await pipeline.generate('car', options);
     const before = device.memory().liveTensors;
     const second = await pipeline.generate('car', {
       ...options,
-      onStep: async ({ step, preview }) => {
+      entropy: true,
+      onStep: async ({ step, entropy, preview }) => {
         const [image] = await preview();
         seen.push(step, image.width);
+        entropies.push(await entropy!.mean().item());
       },
     });
     expect(second).toEqual(first);
     expect(seen).toEqual([0, 64, 1, 64, 2, 64]);
+    expect(entropies[0]).toBeLessThan(Math.log(pipeline.unet.config.num_labels));
+    expect(entropies[2]).toBeGreaterThan(0);
+    expect(entropies[2]).toBeLessThan(entropies[0]);
     expect(first).toMatchObject({ seed: 3, shape: [2, 16, 16] });
     expect(first.images).toHaveLength(2);
     expect(device.memory().liveTensors).toBe(before);

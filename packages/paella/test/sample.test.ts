@@ -15,9 +15,11 @@ import {
   Paella,
   type PaellaConfig,
   type SampleOptions,
+  type StepInfo,
   lossWeight,
   sample,
 } from '../src/index.js';
+import { relativeError } from '../../tensor/test/helpers.js';
 import { checkpoint, json, testDevice } from './helpers.js';
 
 let device: Device;
@@ -304,6 +306,44 @@ describe('sample', () => {
       await expect(run({ mode: 'quant' })).rejects.toThrow(/vectors of the tokens/);
       await expect(run({ quantSteps: 2 })).rejects.toThrow(/vectors of the tokens/);
     }));
+
+  it('tells how uncertain the tokens were, and draws the same', () =>
+    scope(async () => {
+      const init = new Rng(3).randint(device, 0, 48, [1, 8, 8]);
+      const typical = { mass: 0.6 };
+      for (const more of [{}, { typical }]) {
+        const [u, c] = [uncond, cond].map((inputs) => unet.forward(init, 1, inputs));
+        const guided = u.add(c.sub(u).mul(3));
+        const counted = more.typical ? ops.typicalFilter(guided, typical) : guided;
+        const expected = ops.entropy(counted.mul(1 / 0.5));
+        const seen: Promise<TensorData>[] = [];
+        const onStep = ({ entropy }: StepInfo) => {
+          expect(entropy?.toString()).toBe('f32 [1,8,8]');
+          seen.push(entropy!.data());
+        };
+        const options = { init, cfg: 3, steps: 3, temperature: [0.5, 0.2], ...more } as const;
+        const drawn = await run({ ...options, entropy: true, onStep });
+        expect(seen).toHaveLength(3);
+        expect(relativeError(await seen[0], await expected.data())).toBeLessThan(1e-5);
+        expect(drawn).toEqual(await run(options));
+      }
+    }));
+
+  it('computes no entropy that nobody asked for, and frees what was', async () => {
+    const work = async (entropy: boolean) => {
+      const steps: (Tensor | undefined)[] = [];
+      const { liveTensors } = device.memory();
+      const { dispatches } = device.stats();
+      await run({ entropy, onStep: (info) => void steps.push(info.entropy) });
+      expect(device.memory().liveTensors).toBe(liveTensors);
+      return { dispatches: device.stats().dispatches - dispatches, told: steps.filter(Boolean).length };
+    };
+    const [without, withIt] = [await work(false), await work(true)];
+    expect(without.told).toBe(0);
+    expect(withIt.told).toBe(4);
+    // The last layer, the temperature, and the five launches of the entropy.
+    expect(withIt.dispatches - without.dispatches).toBe(4 * 7);
+  });
 
   it('draws from the distribution that the U-Net predicts', () =>
     scope(async () => {

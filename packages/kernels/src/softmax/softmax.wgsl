@@ -47,8 +47,9 @@ fn main(
 
   if !writes { return; }
   if LOG {
-    let shift = peak + log(total);
-    for (var i = first; i < end; i += step) { out[i] = x[i] - shift; }
+    // One after the other: their sum would lose the logarithm's bits where the peak is large.
+    let shift = log(total);
+    for (var i = first; i < end; i += step) { out[i] = (x[i] - peak) - shift; }
   } else {
     let factor = 1.0 / total;
     for (var i = first; i < end; i += step) { out[i] *= factor; }

@@ -4,6 +4,7 @@ export * from './conv.js';
 export * from './dropout.js';
 export { binary, cast, unary } from './elementwise.js';
 export * from './embedding.js';
+export { entropy } from './entropy.js';
 export { cat, expand, permute, pixelShuffle, pixelUnshuffle, reshape, slice, transpose } from './layout.js';
 export * from './loss.js';
 export { linear, matmul, matmulNT, matmulTN, type LinearOptions } from './matmul.js';
