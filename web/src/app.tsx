@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
-import { info, phase } from './state/engine.js';
 import { type Tab, tab, tabs } from './state/view.js';
 import { Bench } from './ui/bench.js';
 import { Create } from './ui/create.js';
+import { EngineStatus, EngineTrouble } from './ui/engine-status.js';
 import { Inspect } from './ui/inspect.js';
 import { Train } from './ui/train.js';
 
@@ -22,8 +22,9 @@ export function App(): JSX.Element {
           Paella <small>for WebGPU</small>
         </h1>
         <Tabs />
-        <Adapter />
+        <EngineStatus />
       </header>
+      <EngineTrouble />
       <main>
         <div id="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`}>
           <Panel />
@@ -59,18 +60,5 @@ function Tabs(): JSX.Element {
         </button>
       ))}
     </div>
-  );
-}
-
-/** Which adapter computes, or why none does. */
-function Adapter(): JSX.Element {
-  const now = phase.value;
-  const { adapter } = info.value ?? {};
-  return (
-    <p class="adapter" role="status">
-      {now.kind === 'loading' && 'Loading …'}
-      {now.kind === 'failed' && now.trouble.message}
-      {now.kind === 'ready' && adapter && `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}`}
-    </p>
   );
 }

@@ -5,7 +5,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Browser, type BrowserContextOptions, type Page, chromium } from 'playwright';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+  chromium,
+} from 'playwright';
 import sirv from 'sirv';
 import { chromiumLaunchOptions } from '../../scripts/chromium.mjs';
 
@@ -17,36 +23,51 @@ export interface Studio {
   /**
    * Opens the page in a context of its own, so with empty storage; by default 1280×800.
    *
+   * @param prepare what to do with the page before it goes to the studio
    * @returns with the page, the list that its errors and console messages of that kind are added to
    */
-  page: (options?: BrowserContextOptions) => Promise<{ page: Page; problems: string[] }>;
+  page: (
+    options?: BrowserContextOptions,
+    prepare?: (page: Page) => Promise<unknown>,
+  ) => Promise<{ page: Page; problems: string[] }>;
+  /** Closes the pages. */
   close: () => Promise<void>;
 }
 
-/** Builds the page, serves it, and starts a browser. */
-export async function openStudio(): Promise<Studio> {
+/** One build, server and browser for all test files, which run in one process; they end with it. */
+let shared: Promise<{ url: string; browser: Browser }> | null = null;
+
+async function launch(): Promise<{ url: string; browser: Browser }> {
   await promisify(execFile)(process.execPath, [`${web}build.mjs`]);
   const server = createServer(sirv(`${web}dist`)).listen(0, '127.0.0.1');
   await once(server, 'listening');
+  server.unref();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const browser = await chromium.launch(await chromiumLaunchOptions());
+  return { url, browser: await chromium.launch(await chromiumLaunchOptions()) };
+}
+
+/** Builds the page, serves it, and starts a browser, unless another test file has done so. */
+export async function openStudio(): Promise<Studio> {
+  const { url, browser } = await (shared ??= launch());
+  const contexts: BrowserContext[] = [];
   return {
     url,
     browser,
-    async page(options = { viewport: { width: 1280, height: 800 } }) {
+    async page(options = { viewport: { width: 1280, height: 800 } }, prepare) {
       const context = await browser.newContext(options);
+      contexts.push(context);
       const page = await context.newPage();
       const problems: string[] = [];
       page.on('pageerror', (error) => problems.push(error.message));
       page.on('console', (message) => {
         if (message.type() === 'error') problems.push(message.text());
       });
+      await prepare?.(page);
       await page.goto(url);
       return { page, problems };
     },
     async close() {
-      await browser.close();
-      server.close();
+      await Promise.all(contexts.map((context) => context.close()));
     },
   };
 }

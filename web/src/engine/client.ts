@@ -1,17 +1,120 @@
+import { signal } from '@preact/signals';
 import * as Comlink from 'comlink';
+import type { RgbaImage } from 'paella';
 import type { Engine } from './engine.js';
-import type { DrawRequest, DrawResult, EngineInfo, LoadProgress, StepReport } from './protocol.js';
+import type {
+  DrawRequest,
+  DrawResult,
+  EngineInfo,
+  ModelSource,
+  StartProgress,
+  StepReport,
+} from './protocol.js';
 
-const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module', name: 'engine' });
-const engine = Comlink.wrap<Engine>(worker);
+/** The worker stopped, or never started: its answers will not come. */
+export class EngineCrash extends Error {
+  override readonly name = 'EngineCrash';
+}
+
+interface Connection {
+  engine: Comlink.Remote<Engine>;
+  /** Rejects when the worker crashes. */
+  crash: Promise<never>;
+  fail: (why: string) => void;
+}
+
+/** Calls that take long and exclude each other: there are 0 or 1, but for one that was stopped and ends its step. */
+export const running = signal(0);
+/** Whether the worker has not answered for a while. */
+export const isStuck = signal(false);
+
+let connection: Connection | null = null;
+
+function connect(): Connection {
+  const worker = new Worker(new URL('worker.ts', import.meta.url), { type: 'module', name: 'engine' });
+  let fail!: Connection['fail'];
+  const crash = new Promise<never>((_, reject) => {
+    fail = (why) => {
+      worker.terminate();
+      connection = null;
+      reject(new EngineCrash(why));
+    };
+  });
+  crash.catch(() => {}); // whoever asks hears of it
+  worker.addEventListener('error', (event) => {
+    event.preventDefault();
+    fail(event.message || 'its script could not be loaded');
+  });
+  return { engine: Comlink.wrap<Engine>(worker), crash, fail };
+}
+
+/** Asks the engine, in a new worker after a crash. Rejects with {@link EngineCrash} where the answer will never come. */
+function ask<T>(call: (engine: Comlink.Remote<Engine>) => Promise<T>): Promise<T> {
+  const { engine, crash } = (connection ??= connect());
+  return Promise.race([call(engine), crash]);
+}
+
+/** Asks for what takes long. */
+async function run<T>(call: (engine: Comlink.Remote<Engine>) => Promise<T>): Promise<T> {
+  running.value++;
+  const stopWatching = watch();
+  try {
+    return await ask(call);
+  } finally {
+    stopWatching();
+    running.value--;
+  }
+}
+
+const PING_MS = 5000;
+/** The page's own sleep costs one. */
+const MISSED_PINGS = 6;
+
+/** Keeps an eye on the worker: one that computes on the device answers at once, one that is stuck does not. */
+function watch(): () => void {
+  let missed = 0;
+  const timer = setInterval(() => {
+    missed++;
+    isStuck.value = missed > MISSED_PINGS;
+    if (missed > 1) return;
+    ask((engine) => engine.ping()).then(
+      () => {
+        missed = 0;
+        isStuck.value = false;
+      },
+      () => {}, // the call that is watched rejects as well
+    );
+  }, PING_MS);
+  return () => {
+    clearInterval(timer);
+    isStuck.value = false;
+  };
+}
+
+/** Ends a worker that is stuck; what was asked of it rejects. */
+export function giveUp(): void {
+  connection?.fail('it did not answer any more');
+}
 
 /** See {@link Engine.start}. */
-export const start = (onProgress: (progress: LoadProgress) => void): Promise<EngineInfo> =>
-  engine.start(Comlink.proxy(onProgress));
+export const start = (
+  source: ModelSource,
+  onProgress: (progress: StartProgress) => void,
+): Promise<EngineInfo> => ask((engine) => engine.start(source, Comlink.proxy(onProgress)));
+
+/** Resolves when the device or the whole worker is gone, with the error that says why: {@link start} again. */
+export const lost = (): Promise<unknown> => ask((engine) => engine.lost()).catch((error: unknown) => error);
+
+/** See {@link Engine.loseDevice}. */
+export const loseDevice = (): Promise<void> => ask((engine) => engine.loseDevice());
 
 /** See {@link Engine.draw}. */
 export const draw = (request: DrawRequest, onStep: (report: StepReport) => void): Promise<DrawResult> =>
-  engine.draw(request, Comlink.proxy(onStep));
+  run((engine) => engine.draw(request, Comlink.proxy(onStep)));
+
+/** See {@link Engine.decode}. */
+export const decode = (tokens: readonly Uint32Array[], grid: [number, number]): Promise<RgbaImage[]> =>
+  ask((engine) => engine.decode(tokens, grid));
 
 /** See {@link Engine.cancel}. */
-export const cancel = (): Promise<void> => engine.cancel();
+export const cancel = (): Promise<void> => ask((engine) => engine.cancel());

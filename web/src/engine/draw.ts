@@ -1,8 +1,10 @@
+import { scope } from '@paella/tensor';
 import {
   type GenerateOptions,
   type Generation,
   type GenerationStep,
   type Pipeline,
+  type RgbaImage,
   inpaint,
   interpolate,
   morph,
@@ -14,13 +16,14 @@ import type { DrawRequest, DrawResult, StepReport, Subject } from './protocol.js
 /** Draws what a page asks for, and tells it of every step. */
 export async function draw(
   pipeline: Pipeline,
-  { subject, settings }: DrawRequest,
+  { subject, settings, oneByOne }: DrawRequest,
   { signal, onStep }: { signal: AbortSignal; onStep: (report: StepReport) => void },
 ): Promise<DrawResult> {
   const start = performance.now();
   const count = subject.kind === 'interpolate' ? subject.frames : subject.count;
   const options: GenerateOptions = {
     ...settings,
+    batchSize: oneByOne ? 1 : undefined,
     signal,
     onStep: async (info) => {
       onStep(await reportOf(info, count));
@@ -35,6 +38,23 @@ export async function draw(
     seed,
     seconds: (performance.now() - start) / 1000,
   };
+}
+
+/** The pictures of tokens: one at a time, so that many take no more memory than one. */
+export async function decode(
+  pipeline: Pipeline,
+  tokens: readonly Uint32Array[],
+  grid: [number, number],
+): Promise<RgbaImage[]> {
+  const images: RgbaImage[] = [];
+  for (const one of tokens) {
+    images.push(
+      ...(await scope(() =>
+        pipeline.decode(pipeline.device.tensor(Uint32Array.from(one), [1, ...grid], { dtype: 'u32' })),
+      )),
+    );
+  }
+  return images;
 }
 
 function drawSubject(

@@ -1,28 +1,78 @@
-import { Device, PaellaError } from '@paella/tensor';
-import { type Model, type Range, Pipeline } from 'paella';
-import { draw } from './draw.js';
-import type { DrawRequest, DrawResult, EngineInfo, LoadProgress, ModelInfo, StepReport } from './protocol.js';
+import { type ErrorCode, PaellaError } from '@paella/tensor';
+import type { RgbaImage } from 'paella';
+import { decode, draw } from './draw.js';
+import type {
+  DrawRequest,
+  DrawResult,
+  EngineInfo,
+  ModelSource,
+  StartProgress,
+  StepReport,
+} from './protocol.js';
+import { type Session, describeSession, openSession } from './session.js';
+
+/** After these a device computes nothing any more: what a failed command should have written is missing. */
+const FATAL: ReadonlySet<ErrorCode> = new Set(['out-of-memory', 'validation']);
 
 /** What the page talks to: one device and one model, in a worker of their own, so that the page never waits for them. */
 export class Engine {
-  #session: { device: Device; pipeline: Pipeline } | null = null;
+  #session: Session | null = null;
+  /** Why the device was given up. */
+  #fatal: PaellaError | null = null;
   #running: AbortController | null = null;
+  /** Resolves when all that was asked for has ended. */
+  #ended: Promise<unknown> = Promise.resolve();
 
   /**
-   * Opens an adapter and loads the embedded model.
+   * Loads a model, on a new device if there is none. The model before stays if this fails.
    *
-   * @throws PaellaError `unsupported` without WebGPU, `no-adapter` without an adapter, `not-found` without the weights
+   * @throws PaellaError `unsupported` without WebGPU, `no-adapter` without an adapter, `not-found`, `format` or
+   *   `state-dict` if the files are no complete model
    */
-  async start(onProgress: (progress: LoadProgress) => void): Promise<EngineInfo> {
-    const device = await Device.create();
-    const pipeline = await Pipeline.load('default', { device, onProgress });
-    this.#session = { device, pipeline };
-    return { adapter: device.info, model: describe(pipeline.model, pipeline) };
+  start(source: ModelSource, onProgress: (progress: StartProgress) => void): Promise<EngineInfo> {
+    return this.#inTurn(async () => {
+      const before = this.#session;
+      const session = await openSession(source, { device: before?.device, onProgress });
+      before?.pipeline.dispose();
+      this.#session = session;
+      this.#fatal = null;
+      void session.device.lost.then(() => {
+        if (this.#session?.device === session.device) this.#session = null;
+      });
+      return describeSession(session);
+    });
   }
+
+  /** Rejects when the device is gone, saying why; {@link start} makes a new one. */
+  async lost(): Promise<never> {
+    const error = await (this.#session?.device.lost ?? noDevice());
+    throw this.#fatal ?? error;
+  }
+
+  /** Takes the device away, as a driver would that crashes. */
+  loseDevice(): void {
+    this.#session?.device.destroy();
+  }
+
+  /** Answers: the worker is not stuck. */
+  ping(): void {}
 
   /** @throws PaellaError for a request that does not fit the model, `aborted` after {@link cancel} */
   draw(request: DrawRequest, onStep: (report: StepReport) => void): Promise<DrawResult> {
     return this.#exclusively(({ pipeline }, signal) => draw(pipeline, request, { signal, onStep }));
+  }
+
+  /**
+   * The pictures of tokens, after everything that was asked for earlier.
+   *
+   * @param grid height and width in tokens
+   * @throws PaellaError `shape` or `argument` for tokens of another model, `device-lost` before {@link start}
+   */
+  decode(tokens: readonly Uint32Array[], grid: [number, number]): Promise<RgbaImage[]> {
+    return this.#inTurn(() => {
+      if (!this.#session) throw noDevice();
+      return decode(this.#session.pipeline, tokens, grid);
+    });
   }
 
   /** Stops what runs, before its next step. */
@@ -30,41 +80,37 @@ export class Engine {
     this.#running?.abort();
   }
 
-  /** One thing at a time: scopes of the engine cannot overlap. */
-  async #exclusively<T>(
-    work: (session: { device: Device; pipeline: Pipeline }, signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    if (!this.#session) throw new PaellaError('not-found', 'no model is loaded yet');
-    if (this.#running) {
+  /**
+   * One thing at a time: scopes of the engine cannot overlap. What was stopped may end its step first.
+   *
+   * @throws PaellaError `argument` while something else runs, `device-lost` before {@link start}
+   */
+  async #exclusively<T>(work: (session: Session, signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#running && !this.#running.signal.aborted) {
       throw new PaellaError('argument', 'the engine is busy', { fix: 'Wait for it, or stop what it does.' });
     }
-    this.#running = new AbortController();
+    const running = new AbortController();
+    this.#running = running;
     try {
-      return await work(this.#session, this.#running.signal);
+      return await this.#inTurn(() => {
+        if (!this.#session) throw noDevice();
+        return work(this.#session, running.signal);
+      });
     } finally {
-      this.#running = null;
+      if (this.#running === running) this.#running = null;
     }
+  }
+
+  /** Runs after everything that was asked for earlier. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#ended.then(work);
+    this.#ended = mine.catch((error: unknown) => {
+      if (!(error instanceof PaellaError) || !FATAL.has(error.code)) return;
+      this.#fatal = error;
+      this.loseDevice();
+    });
+    return mine;
   }
 }
 
-function describe(model: Model, pipeline: Pipeline): ModelInfo {
-  const { name, imageSize, factor, numLabels, captions, sampler } = model;
-  const [first, last] = [sampler.temperature].flat().slice(0, 2) as [number, number?];
-  return {
-    name,
-    imageSize: [...imageSize],
-    sizeMultiple: pipeline.sizeMultiple,
-    factor,
-    numLabels,
-    takesImages: pipeline.takesImages,
-    styles: [...captions.styles],
-    defaults: {
-      steps: sampler.steps,
-      renoiseSteps: sampler.renoiseSteps,
-      temperature: [first, last ?? first],
-      cfg: startOf(sampler.cfg),
-    },
-  };
-}
-
-const startOf = (range: Range): number => (typeof range === 'number' ? range : range[0]);
+const noDevice = (): PaellaError => new PaellaError('device-lost', 'there is no device with a model on it');

@@ -1,6 +1,6 @@
 /** What crosses the border between the page and the worker that draws: plain data, and nothing of the engine's own. */
 import type { DeviceInfo, KernelProfile } from '@paella/tensor';
-import type { LoadProgress, RgbaImage } from 'paella';
+import type { RgbaImage } from 'paella';
 
 /** How pictures are drawn, whatever they show. */
 export interface DrawSettings {
@@ -51,7 +51,20 @@ export type Subject =
 export interface DrawRequest {
   subject: Subject;
   settings: DrawSettings;
+  /** Take one picture after the other, which needs the least memory. */
+  oneByOne?: boolean;
 }
+
+/** Where the model comes from. */
+export interface ModelSource {
+  /** By their paths: a whole model, or checkpoints that take the place of the site's own; null is the site's own. */
+  files: ReadonlyMap<string, File> | null;
+}
+
+/** How far starting is: files are downloaded, then tensors go to the device, network by network. */
+export type StartProgress =
+  | { stage: 'download'; loadedBytes: number; totalBytes: number }
+  | { stage: 'load'; part: string; done: number; total: number };
 
 /** The pictures of a pass after a step. */
 export interface StepReport {
@@ -97,4 +110,4 @@ export interface EngineInfo {
   model: ModelInfo;
 }
 
-export type { KernelProfile, LoadProgress };
+export type { KernelProfile };

@@ -2,8 +2,9 @@ import { batch, computed, signal } from '@preact/signals';
 import type { RgbaImage } from 'paella';
 import * as engine from '../engine/client.js';
 import type { DrawRequest, DrawResult, StepReport, Subject } from '../engine/protocol.js';
+import { recover } from './engine.js';
 import { change, rollSeed, settings } from './settings.js';
-import { type Trouble, troubleOf } from './trouble.js';
+import { type Trouble, troubleOf, troubleWith } from './trouble.js';
 
 /** One picture on its way: what it was after each step. */
 export interface Trail {
@@ -41,36 +42,65 @@ export const shownStep = signal<number | null>(null);
 export async function draw(subject: Subject): Promise<DrawResult | null> {
   if (isDrawing.value) return null;
   const { seedLocked, seed, size, negative, steps, renoiseSteps, temperature, cfg } = settings.value;
-  const request: DrawRequest = {
+  const result = await run({
     subject,
     settings: { seed, size, negative, steps, renoiseSteps, temperature, cfg },
-  };
+  });
+  if (result && !seedLocked) change({ seed: rollSeed() });
+  return result;
+}
+
+/** Draws what was drawn last once more, with the same seed. */
+export async function redraw({ oneByOne }: Pick<DrawRequest, 'oneByOne'> = {}): Promise<DrawResult | null> {
+  if (!drawing.value || isDrawing.value) return null;
+  return run({ ...drawing.value.request, oneByOne });
+}
+
+/** Stops at once for the reader; the engine ends the step it is at. */
+export async function cancel(): Promise<void> {
+  if (!isDrawing.value) return;
+  drawing.value = { ...drawing.value!, trouble: troubleWith('aborted') };
+  await engine.cancel();
+}
+
+async function run(request: DrawRequest): Promise<DrawResult | null> {
+  const { subject, settings: how } = request;
   const count = subject.kind === 'interpolate' ? subject.frames : subject.count;
   const trails = Array.from({ length: count }, (): Trail => ({ images: [], tokens: [] }));
   batch(() => {
     shownPicture.value = 0;
     shownStep.value = null;
-    drawing.value = { request, trails, steps, result: null, trouble: null };
+    drawing.value = { request, trails, steps: how.steps, result: null, trouble: null };
   });
+  // What was stopped may still have something to say when the next one is on its way.
+  const isWanted = (): boolean => drawing.value?.request === request && !drawing.value.trouble;
+  const addStep = (report: StepReport): void => {
+    if (isWanted()) drawing.value = withStep(drawing.value!, report);
+  };
   try {
-    const result = await engine.draw(request, addStep);
-    drawing.value = { ...drawing.value!, result };
-    if (!seedLocked) change({ seed: rollSeed() });
+    const result = await engine.draw(request, addStep).catch(async (error: unknown) => {
+      if (!isLoss(error) || !isWanted()) throw error;
+      // The same request gives the same pictures; the steps that are there stay.
+      await recover(error);
+      if (!isWanted()) throw error;
+      return engine.draw(request, addStep);
+    });
+    if (drawing.value?.request === request) drawing.value = { ...drawing.value, result, trouble: null };
     return result;
   } catch (error) {
-    drawing.value = { ...drawing.value!, trouble: troubleOf(error) };
+    if (isWanted()) drawing.value = { ...drawing.value!, trouble: troubleOf(error) };
     return null;
   }
 }
 
-export const cancel = engine.cancel;
+const isLoss = (error: unknown): boolean => ['device-lost', 'crashed'].includes(troubleOf(error).code);
 
-function addStep({ first, images, tokens, steps }: StepReport): void {
-  const now = drawing.value!;
+/** With the pictures after a step; a step that is there already, before a loss, stays as it is. */
+function withStep(now: Drawing, { step, first, images, tokens, steps }: StepReport): Drawing {
   const trails = now.trails.map((trail, i) =>
-    i >= first && i < first + images.length
+    i >= first && i < first + images.length && trail.images.length === step
       ? { images: [...trail.images, images[i - first]], tokens: [...trail.tokens, tokens[i - first]] }
       : trail,
   );
-  drawing.value = { ...now, trails, steps };
+  return { ...now, trails, steps };
 }

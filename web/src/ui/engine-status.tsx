@@ -1,0 +1,84 @@
+import type { JSX } from 'preact';
+import { giveUp, isStuck } from '../engine/client.js';
+import type { StartProgress } from '../engine/protocol.js';
+import { info, phase, retry } from '../state/engine.js';
+import { dismissHint, isHintDismissed } from '../state/hint.js';
+import { TroubleBox } from './trouble.js';
+
+/** Which adapter computes, or how far it is with starting; in the header. */
+export function EngineStatus(): JSX.Element {
+  const now = phase.value;
+  const { adapter } = info.value ?? {};
+  return (
+    <div class="engine-status">
+      <p role="status">
+        {now.kind === 'loading' && (now.isAgain ? 'Starting again …' : 'Starting …')}
+        {now.kind === 'failed' && 'Not ready'}
+        {now.kind === 'ready' && adapter && `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}`}
+      </p>
+      {now.kind === 'loading' && <Loading progress={now.progress} />}
+    </div>
+  );
+}
+
+function Loading({ progress }: { progress: StartProgress | null }): JSX.Element {
+  return (
+    <label class="loading">
+      <progress max={1} value={progress ? shareOf(progress) : undefined} />
+      <span>{progress && describe(progress)}</span>
+    </label>
+  );
+}
+
+const shareOf = (progress: StartProgress): number =>
+  progress.stage === 'download' ? progress.loadedBytes / progress.totalBytes : progress.done / progress.total;
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+
+function describe(progress: StartProgress): string {
+  if (progress.stage === 'load') return `Loading the model, ${Math.round(100 * shareOf(progress))} %`;
+  return `Downloading, ${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB`;
+}
+
+/** What keeps the page from drawing, or makes it slow; above everything else. */
+export function EngineTrouble(): JSX.Element {
+  const now = phase.value;
+  return (
+    <div class="engine-trouble">
+      <div role="alert">
+        {now.kind === 'failed' && <TroubleBox trouble={now.trouble} onRemedy={() => void retry()} />}
+        {isStuck.value && <Stuck />}
+      </div>
+      {now.kind === 'ready' && info.value?.adapter.isSoftware && !isHintDismissed.value && <SoftwareHint />}
+    </div>
+  );
+}
+
+function Stuck(): JSX.Element {
+  return (
+    <div class="trouble">
+      <p>
+        <strong>The engine has not answered for half a minute.</strong> It may be at something large; what was
+        drawn so far is kept either way.
+      </p>
+      <button type="button" onClick={giveUp}>
+        Restart the engine
+      </button>
+    </div>
+  );
+}
+
+function SoftwareHint(): JSX.Element {
+  return (
+    <div class="hint">
+      <p>
+        <strong>This browser computes without the graphics card.</strong> Everything works, but slowly. Turn
+        on “graphics acceleration” in its settings and restart it; on Linux, Chrome may also need
+        chrome://flags/#enable-vulkan.
+      </p>
+      <button type="button" onClick={dismissHint}>
+        Got it
+      </button>
+    </div>
+  );
+}
