@@ -7,8 +7,9 @@
  */
 import { build } from 'esbuild';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { wgsl } from './wgsl.mjs';
 
 const packagesDir = fileURLToPath(new URL('../packages/', import.meta.url));
 const dirs = process.argv.length > 2 ? process.argv.slice(2) : await readdir(packagesDir);
@@ -24,7 +25,7 @@ async function buildPackage(dir) {
     entryPoints: targets.map((file) => file.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')),
     outdir: 'dist',
     outbase: 'src',
-    chunkNames: 'chunks/[name]-[hash]',
+    chunkNames: '[name]-[hash]', // beside the entries: paths relative to import.meta.url hold in both
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -32,7 +33,7 @@ async function buildPackage(dir) {
     target: 'es2022',
     packages: 'external',
     external: ['#*', 'node:*'],
-    loader: { '.wgsl': 'text' },
+    plugins: [wgsl],
     sourcemap: true,
     write: false,
     logLevel: 'warning',
@@ -44,7 +45,8 @@ async function buildPackage(dir) {
       throw new Error(`${bin}: its source must start with #!/usr/bin/env node`);
   }
   // Chunks before the entries that import them; entries have no hash in their name.
-  const paths = [...outputs.keys()].sort((a, b) => Number(isChunk(dir, b)) - Number(isChunk(dir, a)));
+  const entries = new Set(targets.map((file) => join(dir, file)));
+  const paths = [...outputs.keys()].sort((a, b) => Number(entries.has(a)) - Number(entries.has(b)));
   for (const path of paths) await writeIfChanged(path, outputs.get(path) ?? '', bins.has(path));
 
   for (const path of await builtFiles(join(dir, 'dist')))
@@ -60,11 +62,6 @@ function distFiles(field) {
   if (typeof field === 'string') return /^\.\/dist\/.*\.js$/.test(field) ? [field] : [];
   if (typeof field !== 'object' || field === null) return [];
   return [...new Set(Object.values(field).flatMap(distFiles))];
-}
-
-/** @param {string} dir @param {string} path */
-function isChunk(dir, path) {
-  return relative(join(dir, 'dist'), path).startsWith('chunks');
 }
 
 /** @param {string} path @param {string} text @param {boolean} executable */

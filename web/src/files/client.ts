@@ -7,7 +7,7 @@ let files: Comlink.Remote<typeof Files> | undefined;
 /** Starts with the first file: nothing of it is fetched before. */
 function worker(): Comlink.Remote<typeof Files> {
   files ??= Comlink.wrap<typeof Files>(
-    new Worker(new URL('files.js', import.meta.url), { type: 'module', name: 'files' }),
+    new Worker(new URL('worker.ts', import.meta.url), { type: 'module', name: 'files' }),
   );
   return files;
 }

@@ -1,0 +1,31 @@
+/**
+ * WGSL in bundles: a `.wgsl` file is a module whose default export is its text, less what people alone read. Bundlers
+ * minify code and leave strings as they are, and kernels are a third of the library.
+ */
+import { readFile } from 'node:fs/promises';
+
+/** An esbuild plugin. @type {import('esbuild').Plugin} */
+export const wgsl = {
+  name: 'wgsl',
+  setup(build) {
+    build.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => ({
+      contents: minifyWgsl(await readFile(path, 'utf8')),
+      loader: 'text',
+    }));
+  },
+};
+
+/**
+ * Takes comments and spaces out. Two tokens that would become another one keep a space between them: two words, and two
+ * operators (`a - -b`, `a / *b`, `array<u32> =`).
+ *
+ * @param {string} text
+ */
+export function minifyWgsl(text) {
+  return text
+    .replace(/\/\/.*|\/\*[^]*?\*\//g, ' ')
+    .replace(/\s+/g, ' ')
+    .replace(/ (?=[,;:(){}[\]@])|(?<=[,;:(){}[\]@]) /g, '')
+    .replace(/(?<=\w) (?=[-+*/%=<>!&|^~])|(?<=[-+*/%=<>!&|^~]) (?=\w)/g, '')
+    .trim();
+}
