@@ -2,7 +2,7 @@
  * What the adapter can do at most, measured on a device of its own beside the engines: a case's speed is shown as a
  * share of it.
  */
-import { settled, ownDevice } from './peers/dawn.mjs';
+import { ownDevice, settled } from './gpu.mjs';
 
 /** @typedef {import('./schema.mjs').Results['ceilings']} Ceilings */
 

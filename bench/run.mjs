@@ -5,7 +5,6 @@
 import { TOLERANCE } from './cases/case.mjs';
 import { compileOurs } from './peers/ours.mjs';
 import { quantile } from './quantile.mjs';
-import { REFERENCE, peers as known } from './peers/index.mjs';
 
 /**
  * @typedef {import('@paella/tensor').Device} Device
@@ -28,29 +27,8 @@ import { REFERENCE, peers as known } from './peers/index.mjs';
 /** A measurement repeats a case until it takes this long. */
 const LONG_ENOUGH = 30;
 const MAX_REPEATS = 500;
-
-/**
- * Opens the peers of these names that can be opened here.
- *
- * @param {readonly string[]} names
- * @param {string} adapter
- * @returns {Promise<{ peers: Peer[], missing: Record<string, string> }>} `missing` says why
- */
-export async function openPeers(names, adapter) {
-  /** @type {Peer[]} */
-  const peers = [];
-  /** @type {Record<string, string>} */
-  const missing = {};
-  for (const name of names) {
-    try {
-      const { open } = await known[name]();
-      peers.push(await open(adapter));
-    } catch (error) {
-      missing[name] = firstLine(error);
-    }
-  }
-  return { peers, missing };
-}
+/** The peer that computes on the processor, without WebGPU: shown for reference, and no part of the ratio. */
+const REFERENCE = 'pytorch';
 
 /**
  * @param {Case} given

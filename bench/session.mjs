@@ -1,7 +1,8 @@
 /** A whole measurement, in Node or in a page: peers, ceilings, suites, and the results as one object. */
 import { measureCeilings } from './ceilings.mjs';
 import { measureOverhead } from './overhead.mjs';
-import { firstLine, openPeers, runCase, withCeilings } from './run.mjs';
+import { openPeers } from './peers/open.mjs';
+import { firstLine, runCase, withCeilings } from './run.mjs';
 import { suites } from './suites.mjs';
 import { factLines, headLine, rowLine, short } from './table.mjs';
 

@@ -9,6 +9,3 @@ export const peers = {
   onnxruntime: () => import('./onnxruntime.mjs'),
   pytorch: () => import('./pytorch.mjs'),
 };
-
-/** Computes on the processor, without WebGPU: shown for reference, and no part of the ratio. */
-export const REFERENCE = 'pytorch';

@@ -1,5 +1,6 @@
 /** jax-js on its WebGPU backend, a case compiled by its `jit` as a whole. */
-import { peersGpu, settled } from './dawn.mjs';
+import { settled } from '../gpu.mjs';
+import { peersGpu } from './dawn.mjs';
 
 /** @typedef {import('@jax-js/jax').Array} Arr */
 /** @typedef {import('./engine.mjs').Values} Values */

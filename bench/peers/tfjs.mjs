@@ -1,7 +1,8 @@
 /** TensorFlow.js on its WebGPU backend. */
 import * as tf from '@tensorflow/tfjs';
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import { peersDevice, settled } from './dawn.mjs';
+import { settled } from '../gpu.mjs';
+import { peersDevice } from './dawn.mjs';
 
 /** @typedef {import('@tensorflow/tfjs').Tensor} Tensor */
 /** @typedef {import('@tensorflow/tfjs').Tensor2D} Tensor2D */

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Case, uniform } from '../cases/case.mjs';
 import { measureCeilings } from '../ceilings.mjs';
 import { parseOptions } from '../options.mjs';
+import { openPeers } from '../peers/open.mjs';
 import { htmlReport, markdownReport, summaryTable } from '../report.mjs';
-import { openPeers, runCase, withCeilings } from '../run.mjs';
+import { runCase, withCeilings } from '../run.mjs';
 import { type CaseResult, type Results, resultsSchema } from '../schema.mjs';
 
 const run = promisify(execFile);

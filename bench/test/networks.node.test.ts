@@ -7,7 +7,8 @@ import { unetStep } from '../cases/train.mjs';
 import { forward } from '../cases/unet.mjs';
 import { decoding, encoding } from '../cases/vqgan.mjs';
 import type { Peer } from '../peers/engine.mjs';
-import { openPeers, runCase } from '../run.mjs';
+import { openPeers } from '../peers/open.mjs';
+import { runCase } from '../run.mjs';
 
 const unet: PaellaConfig = {
   ...PAELLA_V3,
