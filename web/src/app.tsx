@@ -2,8 +2,12 @@ import type { JSX } from 'preact';
 import { type Tab, tab, tabs } from './state/view.js';
 import { Bench } from './ui/bench.js';
 import { Create } from './ui/create.js';
+import { DropZone } from './ui/drop-zone.js';
 import { EngineStatus, EngineTrouble } from './ui/engine-status.js';
 import { Inspect } from './ui/inspect.js';
+import { Logo } from './ui/logo.js';
+import { Notices } from './ui/notices.js';
+import { Shortcuts } from './ui/shortcuts.js';
 import { Train } from './ui/train.js';
 
 const panels: Record<Tab, { label: string; Panel: () => JSX.Element }> = {
@@ -19,10 +23,12 @@ export function App(): JSX.Element {
     <>
       <header class="top">
         <h1>
-          Paella <small>for WebGPU</small>
+          <Logo /> Paella <small>for WebGPU</small>
         </h1>
         <Tabs />
         <EngineStatus />
+        <DropZone />
+        <Shortcuts />
       </header>
       <EngineTrouble />
       <main>
@@ -30,6 +36,7 @@ export function App(): JSX.Element {
           <Panel />
         </div>
       </main>
+      <Notices />
     </>
   );
 }

@@ -6,7 +6,7 @@ import type { Recipe } from './recipe.js';
 /** A finished picture. */
 export interface Kept extends Recipe {
   id: string;
-  /** Milliseconds since 1970. */
+  /** When its run began, in milliseconds since 1970. */
   date: number;
   width: number;
   height: number;
@@ -26,7 +26,7 @@ export interface Details {
 }
 
 interface Schema extends DBSchema {
-  pictures: { key: string; value: Kept; indexes: { date: number } };
+  pictures: { key: string; value: Kept };
   details: { key: string; value: Details };
 }
 
@@ -35,7 +35,7 @@ let opening: Promise<IDBPDatabase<Schema>> | undefined;
 function database(): Promise<IDBPDatabase<Schema>> {
   opening ??= openDB<Schema>('paella-gallery', 1, {
     upgrade(db) {
-      db.createObjectStore('pictures', { keyPath: 'id' }).createIndex('date', 'date');
+      db.createObjectStore('pictures', { keyPath: 'id' });
       db.createObjectStore('details', { keyPath: 'id' });
     },
     // The browser closed it, to free the disk for one: the next call opens it again.
@@ -46,9 +46,9 @@ function database(): Promise<IDBPDatabase<Schema>> {
   return opening;
 }
 
-/** All pictures, oldest first. */
+/** All pictures, in no order. */
 export async function all(): Promise<Kept[]> {
-  return (await database()).getAllFromIndex('pictures', 'date');
+  return (await database()).getAll('pictures');
 }
 
 export async function details(id: string): Promise<Details | undefined> {

@@ -25,6 +25,9 @@ export interface Finished {
   /** After each step. */
   tokens: readonly Uint32Array[];
   grid: [number, number];
+  /** When its run began, in milliseconds since 1970. */
+  date: number;
+  /** From then to this picture. */
   seconds: number;
   /** How many different tokens there are. */
   numLabels: number;
@@ -36,7 +39,7 @@ export async function openGallery(): Promise<void> {
     const stored = await all();
     const known = new Set(stored.map(({ id }) => id));
     const isNew = ({ id }: Kept): boolean => !known.has(id);
-    pictures.value = [...(pictures.value ?? []).filter(isNew), ...stored.reverse()];
+    pictures.value = [...(pictures.value ?? []).filter(isNew), ...stored].sort(newestFirst);
   } catch {
     pictures.value ??= [];
     notify({
@@ -48,8 +51,7 @@ export async function openGallery(): Promise<void> {
 
 /** Puts a picture into the gallery, stored before it is listed. */
 export async function keep(finished: Finished): Promise<void> {
-  const { id, image, recipe, request, grid, seconds, numLabels } = finished;
-  const date = Date.now();
+  const { id, image, recipe, request, grid, date, seconds, numLabels } = finished;
   const png = await encodePng(image, metadataOf(recipe, date));
   const kept: Kept = { ...recipe, id, date, width: image.width, height: image.height, grid, seconds, png };
   const tokens = finished.tokens.map((step) => (numLabels <= 2 ** 16 ? Uint16Array.from(step) : step));
@@ -96,6 +98,8 @@ async function store(kept: Kept, more: Details): Promise<void> {
     });
   }
   const others = (pictures.value ?? []).filter(({ id }) => id !== kept.id);
-  const at = others.findIndex(({ date }) => date <= kept.date);
-  pictures.value = others.toSpliced(at < 0 ? others.length : at, 0, kept);
+  pictures.value = [kept, ...others].sort(newestFirst);
 }
+
+/** Those of a run in their order. */
+const newestFirst = (a: Kept, b: Kept): number => b.date - a.date || a.index - b.index;

@@ -14,7 +14,7 @@ interface Run {
   request: DrawRequest;
   id: string;
   style: string;
-  start: number;
+  date: number;
   /** By number of the picture, as they were kept. */
   kept: (RgbaImage | undefined)[];
 }
@@ -28,7 +28,7 @@ export function keepPictures(): void {
     if (!now) return;
     if (run?.request !== now.request) {
       const { style } = settings.peek();
-      run = { request: now.request, id: newId(), style, start: performance.now(), kept: [] };
+      run = { request: now.request, id: crypto.randomUUID(), style, date: Date.now(), kept: [] };
     }
     for (const index of now.trails.keys()) keepIfFinished(run, now, index);
   });
@@ -43,7 +43,7 @@ export function keptId(request: DrawRequest, index: number): string | null {
  * A picture is finished after its last step, and once more when all are: edits lay their results over the picture that
  * they began with.
  */
-function keepIfFinished({ request, id, style, start, kept }: Run, now: Drawing, index: number): void {
+function keepIfFinished({ request, id, style, date, kept }: Run, now: Drawing, index: number): void {
   const { images, tokens } = now.trails[index];
   const image = now.result?.images[index] ?? (images.length === now.steps ? images.at(-1)! : undefined);
   if (!image || (kept[index] && isSame(kept[index], image))) return;
@@ -56,16 +56,12 @@ function keepIfFinished({ request, id, style, start, kept }: Run, now: Drawing, 
     tokens,
     recipe: recipeOf(request, { style, index, model: model.name, adapter: adapter.name }),
     grid: [image.height / model.factor, image.width / model.factor],
-    seconds: (performance.now() - start) / 1000,
+    date,
+    seconds: (Date.now() - date) / 1000,
     numLabels: model.numLabels,
   }).catch((error: unknown) => {
     notify({ kind: 'error', text: `The picture could not be put into the gallery: ${String(error)}` });
   });
-}
-
-/** Ids sort by time, also across tabs. */
-function newId(): string {
-  return `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
 }
 
 function isSame(a: RgbaImage, b: RgbaImage): boolean {

@@ -1,5 +1,5 @@
 /** The settings of the form as a link: behind the hash, which browsers do not send to servers. */
-import { initial, type Settings } from './settings.js';
+import { type Settings, change, initial } from './settings.js';
 
 type Shared = Omit<Settings, 'seedLocked'>;
 
@@ -15,8 +15,21 @@ export function linkOf(form: Settings): string {
   return url.href;
 }
 
+/** Takes the settings of links over, of that which opened the page and of later ones. */
+export function readLinks(): void {
+  const read = (): void => {
+    const linked = settingsOfLink(location.hash);
+    if (!linked) return;
+    change(linked);
+    // What is changed afterwards is not undone by loading the page again.
+    history.replaceState(null, '', location.pathname + location.search);
+  };
+  read();
+  addEventListener('hashchange', read);
+}
+
 /** The settings of a link, those that it names; null if it names none. */
-export function settingsOfLink(hash: string): Partial<Settings> | null {
+function settingsOfLink(hash: string): Partial<Settings> | null {
   const parameters = new URLSearchParams(hash.replace(/^#/, ''));
   const found = Object.entries(initial).flatMap(([key, value]) => {
     const text = parameters.get(key);

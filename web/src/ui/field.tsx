@@ -34,7 +34,7 @@ export function Field({
         'aria-invalid': problem ? true : undefined,
       })}
       {below && (
-        <p id={`${id}-below`} class={problem ? 'problem' : 'hint'}>
+        <p id={`${id}-below`} class={problem ? 'problem' : 'note'}>
           {below}
         </p>
       )}

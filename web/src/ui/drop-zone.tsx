@@ -1,0 +1,70 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { droppedFiles, openFiles } from '../state/drop.js';
+import { notify } from '../state/notices.js';
+
+/** The whole page takes files: dropped, pasted or chosen. */
+export function DropZone(): JSX.Element {
+  const isOver = useSignal(false);
+  useEffect(() => {
+    const hasFiles = ({ dataTransfer }: DragEvent): boolean => dataTransfer?.types.includes('Files') ?? false;
+    const onDragOver = (event: DragEvent): void => {
+      if (!hasFiles(event)) return;
+      event.preventDefault(); // otherwise the browser leaves the page for the file
+      isOver.value = true;
+    };
+    const onDragLeave = (event: DragEvent): void => {
+      if (!event.relatedTarget) isOver.value = false;
+    };
+    const onDrop = (event: DragEvent): void => {
+      isOver.value = false;
+      if (event.defaultPrevented || !hasFiles(event)) return;
+      event.preventDefault();
+      take(droppedFiles(event.dataTransfer!));
+    };
+    const onPaste = ({ clipboardData }: ClipboardEvent): void => {
+      const files = [...(clipboardData?.files ?? [])];
+      if (files.length > 0) take(Promise.resolve(files));
+    };
+    const listening = new AbortController();
+    const { signal } = listening;
+    document.addEventListener('dragover', onDragOver, { signal });
+    document.addEventListener('dragleave', onDragLeave, { signal });
+    document.addEventListener('drop', onDrop, { signal });
+    document.addEventListener('paste', onPaste, { signal });
+    return () => listening.abort();
+  }, []);
+  return (
+    <>
+      <label
+        class="button"
+        title="A picture of the studio, another picture, or a model; you can also drop it anywhere"
+      >
+        Open …
+        <input
+          type="file"
+          multiple
+          onChange={({ currentTarget }) => {
+            take(Promise.resolve([...currentTarget.files!]));
+            currentTarget.value = ''; // so that the same file can be chosen again
+          }}
+        />
+      </label>
+      {isOver.value && (
+        <div class="drop-zone">
+          <p>
+            <strong>Drop it here</strong>
+            <br />A picture to edit, a picture of the studio for its settings, or a model
+          </p>
+        </div>
+      )}
+    </>
+  );
+}
+
+function take(files: Promise<File[]>): void {
+  files.then(openFiles).catch((error: unknown) => {
+    notify({ kind: 'error', text: `The file could not be opened: ${String(error)}` });
+  });
+}

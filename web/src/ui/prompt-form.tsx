@@ -1,0 +1,101 @@
+import { computed } from '@preact/signals';
+import type { JSX } from 'preact';
+import { cancel, draw, isDrawing } from '../state/drawing.js';
+import { phase } from '../state/engine.js';
+import { change, settings } from '../state/settings.js';
+import { chosenSubject, missing } from '../state/subject.js';
+import { tool } from '../state/tool.js';
+import { problems } from '../state/validation.js';
+import { ToolFields } from './edit/tool-fields.js';
+import { ToolSwitch } from './edit/tool-switch.js';
+import { TextField } from './field.js';
+import { SettingsFields } from './settings-fields.js';
+
+const EXAMPLES = ['a red apple', 'a smiling cat', 'a blue whale', 'a slice of pizza', 'a rocket', 'a cactus'];
+
+const promptProblem = computed(() =>
+  settings.value.prompt.trim() === '' && tool.value !== 'vary' ? 'Describe what to draw.' : undefined,
+);
+
+/** What keeps the form from drawing, for people; '' if nothing does. */
+const obstacle = computed(() => {
+  if (missing.value) return missing.value;
+  if (promptProblem.value) return promptProblem.value;
+  const [problem] = Object.values(problems.value);
+  return problem ? 'One of the settings cannot be used: see there.' : '';
+});
+
+/** What is to be drawn, and how. */
+export function PromptForm(): JSX.Element {
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (phase.value.kind === 'ready' && !obstacle.value) void draw(chosenSubject());
+  };
+  return (
+    <form
+      class="controls"
+      aria-label="What to draw"
+      noValidate
+      onSubmit={submit}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit(event);
+      }}
+    >
+      <ToolSwitch />
+      <TextField
+        label="Prompt"
+        rows={2}
+        value={settings.value.prompt}
+        problem={promptProblem.value}
+        onChange={(prompt) => change({ prompt })}
+      />
+      {tool.value === 'draw' && <Examples />}
+      <ToolFields />
+      <DrawButton />
+      <SettingsFields />
+    </form>
+  );
+}
+
+function Examples(): JSX.Element {
+  return (
+    <ul class="chips" aria-label="Examples of prompts">
+      {EXAMPLES.map((prompt) => (
+        <li key={prompt}>
+          <button type="button" class="chip" onClick={() => change({ prompt })}>
+            {prompt}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function DrawButton(): JSX.Element {
+  if (isDrawing.value) {
+    return (
+      <button type="button" class="large" aria-keyshortcuts="Escape" onClick={() => void cancel()}>
+        Stop
+      </button>
+    );
+  }
+  const isReady = phase.value.kind === 'ready';
+  return (
+    <>
+      <button
+        type="submit"
+        class="primary large"
+        disabled={!isReady || obstacle.value !== ''}
+        aria-describedby={obstacle.value ? 'obstacle' : undefined}
+        aria-keyshortcuts="Control+Enter Meta+Enter"
+      >
+        Generate
+      </button>
+      {obstacle.value && !promptProblem.value && (
+        <p id="obstacle" class="note">
+          {obstacle.value}
+        </p>
+      )}
+    </>
+  );
+}
