@@ -1,20 +1,18 @@
 import type { JSX } from 'preact';
 import { type Tab, tab, tabs } from './state/view.js';
-import { Bench } from './ui/bench.js';
 import { Create } from './ui/create.js';
 import { DropZone } from './ui/drop-zone.js';
 import { EngineStatus, EngineTrouble } from './ui/engine-status.js';
-import { Inspect } from './ui/inspect.js';
+import { later } from './ui/later.js';
 import { Logo } from './ui/logo.js';
 import { Notices } from './ui/notices.js';
 import { Shortcuts } from './ui/shortcuts.js';
-import { Train } from './ui/train.js';
 
 const panels: Record<Tab, { label: string; Panel: () => JSX.Element }> = {
   create: { label: 'Create', Panel: Create },
-  inspect: { label: 'Inspect', Panel: Inspect },
-  train: { label: 'Train', Panel: Train },
-  bench: { label: 'Bench', Panel: Bench },
+  inspect: { label: 'Inspect', Panel: later(async () => (await import('./ui/inspect.js')).Inspect) },
+  train: { label: 'Train', Panel: later(async () => (await import('./ui/train.js')).Train) },
+  bench: { label: 'Bench', Panel: later(async () => (await import('./ui/bench.js')).Bench) },
 };
 
 export function App(): JSX.Element {

@@ -6,9 +6,13 @@ import type {
   DrawRequest,
   DrawResult,
   EngineInfo,
+  Inspection,
+  MemoryUse,
   ModelSource,
   StartProgress,
   StepReport,
+  SuiteOptions,
+  SuiteReport,
 } from './protocol.js';
 
 /** The worker stopped, or never started: its answers will not come. */
@@ -37,7 +41,7 @@ function connect(): Connection {
     fail = (why) => {
       worker.terminate();
       connection = null;
-      reject(new EngineCrash(why));
+      reject(new EngineCrash(`the engine stopped: ${why}`));
     };
   });
   crash.catch(() => {}); // whoever asks hears of it
@@ -111,6 +115,17 @@ export const loseDevice = (): Promise<void> => ask((engine) => engine.loseDevice
 /** See {@link Engine.draw}. */
 export const draw = (request: DrawRequest, onStep: (report: StepReport) => void): Promise<DrawResult> =>
   run((engine) => engine.draw(request, Comlink.proxy(onStep)));
+
+/** See {@link Engine.inspect}. */
+export const inspect = (request: DrawRequest, onProgress: (share: number) => void): Promise<Inspection> =>
+  run((engine) => engine.inspect(request, Comlink.proxy(onProgress)));
+
+/** See {@link Engine.bench}. */
+export const bench = (options: SuiteOptions, onReport: (report: SuiteReport) => void): Promise<void> =>
+  run((engine) => engine.bench(options, Comlink.proxy(onReport)));
+
+/** See {@link Engine.memory}. */
+export const memory = (): Promise<MemoryUse | null> => ask((engine) => engine.memory());
 
 /** See {@link Engine.decode}. */
 export const decode = (tokens: readonly Uint32Array[], grid: [number, number]): Promise<RgbaImage[]> =>

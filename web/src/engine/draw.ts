@@ -16,24 +16,22 @@ import type { DrawRequest, DrawResult, StepReport, Subject } from './protocol.js
 /** Draws what a page asks for, and tells it of every step. */
 export async function draw(
   pipeline: Pipeline,
-  { subject, settings, oneByOne }: DrawRequest,
+  request: DrawRequest,
   { signal, onStep }: { signal: AbortSignal; onStep: (report: StepReport) => void },
 ): Promise<DrawResult> {
   const start = performance.now();
+  const { subject } = request;
   const count = subject.kind === 'interpolate' ? subject.frames : subject.count;
-  const options: GenerateOptions = {
-    ...settings,
-    batchSize: oneByOne ? 1 : undefined,
+  const { images, tokens, shape, seed } = await drawSubject(pipeline, request, {
     signal,
     onStep: async (info) => {
       onStep(await reportOf(info, count));
     },
-  };
-  const { images, tokens, shape, seed } = await drawSubject(pipeline, subject, options);
+  });
   const [, ...grid] = shape;
   return {
     images,
-    tokens: perPicture(tokens, images.length),
+    tokens: perPicture(Uint32Array.from(tokens), images.length),
     grid,
     seed,
     seconds: (performance.now() - start) / 1000,
@@ -57,11 +55,14 @@ export async function decode(
   return images;
 }
 
-function drawSubject(
+/** @param more options that the request says nothing of */
+export function drawSubject(
   pipeline: Pipeline,
-  subject: Subject,
-  { size, ...common }: GenerateOptions,
+  { subject, settings, oneByOne }: DrawRequest,
+  more: GenerateOptions,
 ): Promise<Generation> {
+  const { size, ...others } = settings;
+  const common = { ...others, batchSize: oneByOne ? 1 : undefined, ...more };
   if (subject.kind === 'interpolate') {
     const { from, to, frames } = subject;
     return interpolate(pipeline, from, to, { ...common, size, frames });
@@ -88,12 +89,21 @@ function drawSubject(
 async function reportOf(info: GenerationStep, count: number): Promise<StepReport> {
   const { step, steps, first, tokens, preview } = info;
   const images = await preview();
-  return { step, steps, first, count, images, tokens: perPicture(await tokens.data(), images.length) };
+  return {
+    step,
+    steps,
+    first,
+    count,
+    images,
+    tokens: perPicture(Uint32Array.from(await tokens.data()), images.length),
+  };
 }
 
 /** The numbers of each picture, of those of all. */
-function perPicture(all: ArrayLike<number>, pictures: number): Uint32Array<ArrayBuffer>[] {
+export function perPicture<Numbers extends Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
+  all: Numbers,
+  pictures: number,
+): Numbers[] {
   const size = all.length / pictures;
-  const numbers = Uint32Array.from(all);
-  return Array.from({ length: pictures }, (_, i) => numbers.slice(i * size, (i + 1) * size));
+  return Array.from({ length: pictures }, (_, i) => all.slice(i * size, (i + 1) * size) as Numbers);
 }

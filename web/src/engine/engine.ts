@@ -5,9 +5,13 @@ import type {
   DrawRequest,
   DrawResult,
   EngineInfo,
+  Inspection,
+  MemoryUse,
   ModelSource,
   StartProgress,
   StepReport,
+  SuiteOptions,
+  SuiteReport,
 } from './protocol.js';
 import { type Session, describeSession, openSession } from './session.js';
 
@@ -60,6 +64,36 @@ export class Engine {
   /** @throws PaellaError for a request that does not fit the model, `aborted` after {@link cancel} */
   draw(request: DrawRequest, onStep: (report: StepReport) => void): Promise<DrawResult> {
     return this.#exclusively(({ pipeline }, signal) => draw(pipeline, request, { signal, onStep }));
+  }
+
+  /**
+   * Draws again, and measures it.
+   *
+   * @param onProgress is told the share that is done
+   * @throws PaellaError as {@link draw} does
+   */
+  inspect(request: DrawRequest, onProgress: (share: number) => void): Promise<Inspection> {
+    return this.#exclusively(async (session, signal) => {
+      const { inspect } = await import('./inspect.js');
+      return inspect(session, request, { signal, onProgress });
+    });
+  }
+
+  /**
+   * Measures the kernels.
+   *
+   * @throws PaellaError `aborted` after {@link cancel}, between two cases
+   */
+  bench(options: SuiteOptions, onReport: (report: SuiteReport) => void): Promise<void> {
+    return this.#exclusively(async ({ device }, signal) => {
+      const { runKernelSuite } = await import('@paella/bench/kernel-suite');
+      await runKernelSuite(device, options, { signal, onReport });
+    });
+  }
+
+  /** The memory that the engine has of the device now; null while there is none. */
+  memory(): MemoryUse | null {
+    return this.#session?.device.memory() ?? null;
   }
 
   /**

@@ -1,5 +1,6 @@
 /** What crosses the border between the page and the worker that draws: plain data, and nothing of the engine's own. */
-import type { DeviceInfo, KernelProfile } from '@paella/tensor';
+import type { SuiteOptions, SuiteReport } from '@paella/bench/kernel-suite';
+import type { DeviceInfo, KernelProfile, MemoryUse, Stats } from '@paella/tensor';
 import type { RgbaImage } from 'paella';
 
 /** How pictures are drawn, whatever they show. */
@@ -89,6 +90,22 @@ export interface DrawResult {
   seconds: number;
 }
 
+/** What drawing took, and how sure the model was. */
+export interface Inspection {
+  /** Of each picture, after each step. */
+  trails: {
+    tokens: Uint32Array[];
+    /** Of the distributions that the tokens were drawn from, in nats. */
+    entropy: Float32Array[];
+  }[];
+  /** Time on the device, the most expensive kernel first; null where the adapter does not measure it. */
+  kernels: KernelProfile[] | null;
+  /** With everything that is measured, which makes it somewhat longer. */
+  seconds: number;
+  work: Pick<Stats, 'dispatches' | 'submits' | 'flops' | 'bytes' | 'pipelines'>;
+  memory: MemoryUse;
+}
+
 /** The model that draws, as much as the page has to know of it. */
 export interface ModelInfo {
   name: string;
@@ -110,4 +127,4 @@ export interface EngineInfo {
   model: ModelInfo;
 }
 
-export type { KernelProfile };
+export type { KernelProfile, MemoryUse, SuiteOptions, SuiteReport };
