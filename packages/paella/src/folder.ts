@@ -1,5 +1,5 @@
 import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
 /** A folder of files, on disk, on the web or in memory, where nothing lists what it holds. */
 export interface Folder {
@@ -16,7 +16,7 @@ export interface Folder {
    *
    * @throws PaellaError `not-found`; `format` saying what is wrong with it
    */
-  json: <T>(file: string, schema: z.ZodType<T>) => Promise<T>;
+  json: <T>(file: string, schema: z.ZodMiniType<T>) => Promise<T>;
   /** Opens a checkpoint, or a sharded one by its index; whoever asks closes it. */
   checkpoint: (file: string) => Promise<StateDict>;
   /** The first of some names that is there. */
@@ -87,14 +87,17 @@ export function folderOf(name: string, locate: Locate): Folder {
   };
 }
 
-function parseJson<T>(name: string, text: string, schema: z.ZodType<T>): T {
+/** Zod's small build knows no language by itself. */
+const messages = (): { error: z.core.$ZodErrorMap } => ({ error: z.locales.en().localeError });
+
+function parseJson<T>(name: string, text: string, schema: z.ZodMiniType<T>): T {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
     throw new PaellaError('format', `${name} is not JSON`, { cause });
   }
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(json, messages());
   if (parsed.success) return parsed.data;
   throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
 }

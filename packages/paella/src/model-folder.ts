@@ -1,5 +1,5 @@
 import type { StateDict } from '@paella/tensor';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type Folder, openFolder } from './folder.js';
 import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { Model } from './model.js';
@@ -9,7 +9,7 @@ import type { PaellaConfig } from './unet/config.js';
 import { Paella, tokenMultiple } from './unet/paella.js';
 import { VQModel, pixelsPerToken, type VQModelConfig } from './vqgan/vqmodel.js';
 
-const count = z.int().positive();
+const count = z.int().check(z.positive());
 const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
 
 export const unetConfig = z.strictObject({
@@ -29,7 +29,7 @@ export const unetConfig = z.strictObject({
   kernel_size: count,
   dropout: z.number(),
   self_attn: z.boolean(),
-}) satisfies z.ZodType<PaellaConfig>;
+}) satisfies z.ZodMiniType<PaellaConfig>;
 
 export const vqganConfig = z.strictObject({
   levels: count,
@@ -38,7 +38,7 @@ export const vqganConfig = z.strictObject({
   c_latent: count,
   codebook_size: count,
   scale_factor: z.number(),
-}) satisfies z.ZodType<VQModelConfig>;
+}) satisfies z.ZodMiniType<VQModelConfig>;
 
 export const byt5Config = z.strictObject({
   d_model: count,
@@ -50,14 +50,14 @@ export const byt5Config = z.strictObject({
   relative_attention_num_buckets: count,
   relative_attention_max_distance: count,
   layer_norm_epsilon: z.number(),
-}) satisfies z.ZodType<ByT5Config>;
+}) satisfies z.ZodMiniType<ByT5Config>;
 
 export const imageEncoderConfig = z.strictObject({
   image_size: count,
   patch_size: count,
   c_hidden: z.array(count),
   embed_dim: count,
-}) satisfies z.ZodType<ImageEncoderConfig>;
+}) satisfies z.ZodMiniType<ImageEncoderConfig>;
 
 const textEncoder = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -71,7 +71,7 @@ const textEncoder = z.discriminatedUnion('kind', [
 ]);
 
 /** Hashes of the folder's other files, by name: what has one is downloaded once, and checked. See `storedFolder`. */
-export const sha256 = z.record(z.string(), z.string().regex(/^[0-9a-f]{64}$/));
+export const sha256 = z.record(z.string(), z.string().check(z.regex(/^[0-9a-f]{64}$/)));
 
 /** `model.json`: what a model folder holds, and how to use it. File names are relative to the folder. */
 export const modelCard = z.strictObject({
@@ -84,7 +84,7 @@ export const modelCard = z.strictObject({
   vqgan: z.strictObject({ weights: z.string(), config: vqganConfig }),
   text_encoder: textEncoder,
   /** Looks at pictures where a large model has CLIP's image tower. */
-  image_encoder: z.strictObject({ weights: z.string(), config: imageEncoderConfig }).optional(),
+  image_encoder: z.optional(z.strictObject({ weights: z.string(), config: imageEncoderConfig })),
   captions: z.strictObject({
     /** How the captions it learned from were written, for people. */
     form: z.string(),
@@ -94,13 +94,13 @@ export const modelCard = z.strictObject({
   }),
   sampler: z.strictObject({
     steps: count,
-    renoise_steps: z.int().nonnegative(),
+    renoise_steps: z.int().check(z.nonnegative()),
     temperature: range,
     cfg: range,
   }),
   /** Licences of the weights and of what they learned from. */
   licenses: z.array(z.strictObject({ what: z.string(), license: z.string() })),
-  sha256: sha256.optional(),
+  sha256: z.optional(sha256),
 });
 
 export type ModelCard = z.infer<typeof modelCard>;

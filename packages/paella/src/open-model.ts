@@ -2,7 +2,6 @@ import { PaellaError } from '@paella/tensor';
 import { type Folder, openFolder } from './folder.js';
 import type { Model } from './model.js';
 import { describeCard, openModelFolder, placeOf } from './model-folder.js';
-import { describeReleased, isReleased } from './released.js';
 
 /**
  * Opens a model, of which nothing is loaded yet.
@@ -14,6 +13,8 @@ import { describeReleased, isReleased } from './released.js';
 export async function openModel(where: string | URL | Folder): Promise<Model> {
   const folder = openFolder(placeOf(where));
   if (await folder.find(['model.json'])) return describeCard(await openModelFolder(folder));
+  // Loaded where it is needed: large tokenizers come with it, and the embedded model has none.
+  const { describeReleased, isReleased } = await import('./released.js');
   if (await isReleased(folder)) return describeReleased(folder);
   throw new PaellaError(
     'not-found',

@@ -1,5 +1,5 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { CLIP } from './clip/clip.js';
 import { CLIP_VIT_H_14, type CLIPConfig } from './clip/config.js';
 import { openClipTokenizer } from './clip/tokenizer.js';
@@ -181,7 +181,7 @@ function wrongKind(folder: Folder, file: string, expected: string, { kind }: Ide
   });
 }
 
-const count = z.int().positive();
+const count = z.int().check(z.positive());
 
 /** What open_clip writes beside weights; fields that the towers have no use for are left aside. */
 const openClipConfig = z.object({
@@ -193,15 +193,15 @@ const openClipConfig = z.object({
       width: count,
       heads: count,
       layers: count,
-      mlp_ratio: z.number().optional(),
+      mlp_ratio: z.optional(z.number()),
     }),
     vision_cfg: z.object({
       image_size: count,
       patch_size: count,
       width: count,
-      head_width: count.default(64),
+      head_width: z._default(count, 64),
       layers: count,
-      mlp_ratio: z.number().optional(),
+      mlp_ratio: z.optional(z.number()),
     }),
   }),
 });

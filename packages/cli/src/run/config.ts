@@ -171,8 +171,8 @@ export type ImageEncoderRunConfig = z.infer<typeof imageEncoderRunConfig>;
  * @param origin names the file in error messages
  * @throws PaellaError `argument` listing everything that is wrong; an unknown key comes with the nearest known one
  */
-export function parseConfig<T>(schema: z.ZodType<T>, input: unknown, origin: string): T {
-  const parsed = schema.safeParse(input);
+export function parseConfig<T>(schema: z.core.$ZodType<T>, input: unknown, origin: string): T {
+  const parsed = z.safeParse(schema, input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describe(issue, schema, input));
   throw new PaellaError('argument', `${origin} is no valid configuration:\n  ${problems.join('\n  ')}`);
@@ -186,7 +186,7 @@ function nameOf(path: Path): string {
   return text.replace(/^\./, '') || 'the whole';
 }
 
-function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+function describe(issue: z.core.$ZodIssue, schema: z.core.$ZodType, input: unknown): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const meant = nearest(key, issue.path, schema, input);
@@ -206,7 +206,7 @@ const valueAt = (input: unknown, path: Path): unknown =>
   path.reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), input);
 
 /** The key that was probably meant: a similar one in the same place, or this very one in another. */
-function nearest(key: string, path: Path, schema: z.ZodType, input: unknown): string | undefined {
+function nearest(key: string, path: Path, schema: z.core.$ZodType, input: unknown): string | undefined {
   const plain = key.toLowerCase().replaceAll(/[-\s]/g, '_');
   const known = Object.keys(shapeAt(schema, input, path));
   const best = known.length > 0 ? closest(plain, known) : '';
@@ -222,25 +222,25 @@ type Shape = Readonly<Record<string, z.core.$ZodType>>;
 
 /** The keys of an object; of a union those of the kind that the input chose. None for anything else. */
 function shapeOf(schema: z.core.$ZodType | undefined, value: unknown): Shape {
-  if (schema instanceof z.ZodObject) return schema.shape;
+  if (schema instanceof z.core.$ZodObject) return schema._zod.def.shape;
   if (
-    schema instanceof z.ZodPrefault ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodOptional
+    schema instanceof z.core.$ZodPrefault ||
+    schema instanceof z.core.$ZodDefault ||
+    schema instanceof z.core.$ZodNullable ||
+    schema instanceof z.core.$ZodOptional
   ) {
-    return shapeOf(schema.unwrap(), value);
+    return shapeOf(schema._zod.def.innerType, value);
   }
-  if (!(schema instanceof z.ZodDiscriminatedUnion)) return {};
-  const { discriminator } = schema.def;
+  if (!(schema instanceof z.core.$ZodDiscriminatedUnion)) return {};
+  const { discriminator, options } = schema._zod.def;
   const chosen = isRecord(value) ? value[discriminator] : undefined;
   const isChosen = (kind: z.core.$ZodType): boolean =>
-    kind instanceof z.ZodLiteral && [...kind.values].some((one) => one === chosen);
-  const shapes = schema.options.map((option) => shapeOf(option, value));
+    kind instanceof z.core.$ZodLiteral && kind._zod.def.values.some((one) => one === chosen);
+  const shapes = options.map((option) => shapeOf(option, value));
   return shapes.find((shape) => isChosen(shape[discriminator])) ?? {};
 }
 
-function shapeAt(schema: z.ZodType, input: unknown, path: Path): Shape {
+function shapeAt(schema: z.core.$ZodType, input: unknown, path: Path): Shape {
   let shape = shapeOf(schema, input);
   for (const [i, key] of path.entries()) {
     shape = shapeOf(shape[String(key)], valueAt(input, path.slice(0, i + 1)));

@@ -1,6 +1,6 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { PaellaError } from '@paella/tensor';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Folder } from '../folder.js';
 import { cleanText } from './clean.js';
 
@@ -92,7 +92,18 @@ const pair = z.tuple([z.string(), z.string()]);
 const tokenizerJson = z.object({
   model: z.object({
     vocab,
-    merges: z.array(z.union([pair, z.string().transform((line) => line.split(' '))]).pipe(pair)),
+    merges: z.array(
+      z.pipe(
+        z.union([
+          pair,
+          z.pipe(
+            z.string(),
+            z.transform((line) => line.split(' ')),
+          ),
+        ]),
+        pair,
+      ),
+    ),
   }),
 });
 

@@ -1,5 +1,5 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type Folder, openFolder } from '../folder.js';
 import { byt5Config } from '../model-folder.js';
 import type { ByT5Config } from './byt5.js';
@@ -22,10 +22,10 @@ const WEIGHTS = [
 /** `config.json`, with T5Config's defaults for what older files leave out (google/byt5-xl has no maximum distance). */
 const huggingFaceConfig = z.object({
   ...byt5Config.shape,
-  relative_attention_num_buckets: byt5Config.shape.relative_attention_num_buckets.default(32),
-  relative_attention_max_distance: byt5Config.shape.relative_attention_max_distance.default(128),
-  layer_norm_epsilon: byt5Config.shape.layer_norm_epsilon.default(1e-6),
-  feed_forward_proj: z.string().default('relu'),
+  relative_attention_num_buckets: z._default(byt5Config.shape.relative_attention_num_buckets, 32),
+  relative_attention_max_distance: z._default(byt5Config.shape.relative_attention_max_distance, 128),
+  layer_norm_epsilon: z._default(byt5Config.shape.layer_norm_epsilon, 1e-6),
+  feed_forward_proj: z._default(z.string(), 'relu'),
 });
 
 /** Ids of ByT5's tokenizer: 256 bytes, three specials, 125 sentinels. T5 and mT5 have words, and many more. */

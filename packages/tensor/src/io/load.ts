@@ -2,6 +2,7 @@ import { openFile } from '#platform';
 import { PaellaError } from '../errors.js';
 import { blobSource, bufferSource, formatError, type ByteSource } from './byte-source.js';
 import { urlSource } from './http.js';
+import { stripPrefixes } from './prefixes.js';
 import { openSafetensors } from './safetensors.js';
 import {
   stateDictOfReaders,
@@ -10,8 +11,6 @@ import {
   type TensorInfo,
   type TensorReader,
 } from './state-dict.js';
-import { isTorchLegacy, readTorchLegacy, readTorchZip } from './torch.js';
-import { stripPrefixes, unwrapStateDict } from './wrapper.js';
 
 /** A checkpoint: a path (in Node) or URL, or the file itself. */
 export type CheckpointSource = string | URL | Blob | ArrayBuffer | Uint8Array;
@@ -104,6 +103,11 @@ const openSingle = (source: ByteSource, options: LoadOptions): Promise<Checkpoin
   closeOnError(source, async () => {
     const head = await source.read(0, Math.min(source.size, 64));
     if (isSafetensors(head)) return { container: 'safetensors', state: await openSafetensors(source) };
+    // Loaded where they are needed: most pages never see a pickle.
+    const [{ isTorchLegacy, readTorchLegacy, readTorchZip }, { unwrapStateDict }] = await Promise.all([
+      import('./torch.js'),
+      import('./wrapper.js'),
+    ]);
     const isZip = [0x50, 0x4b, 3, 4].every((byte, i) => head[i] === byte);
     if (!isZip && !isTorchLegacy(head)) throw unknownFormat(source, head);
     const root = await (isZip ? readTorchZip(source) : readTorchLegacy(source));
