@@ -1,4 +1,5 @@
 import { PaellaError } from '@paella/tensor';
+import type { ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { ByT5Config } from './text/byt5.js';
 import type { PaellaConfig } from './unet/config.js';
 import type { VQModelConfig } from './vqgan/vqmodel.js';
@@ -43,6 +44,7 @@ export type IdentifiedModel =
   | { kind: 'byt5'; config: Inferred<ByT5Config> }
   | { kind: 'clip'; config: InferredClipConfig }
   | { kind: 'prior'; config: InferredPriorConfig }
+  | { kind: 'image-encoder'; config: Inferred<ImageEncoderConfig> }
   | { kind: 'unknown'; config: null };
 
 interface NamedShape {
@@ -75,6 +77,9 @@ export function identifyModel(tensors: Iterable<NamedShape>): IdentifiedModel {
   if (shapes.has('blocks.0.weight', 'blocks.1.3.weight', 'blocks.1.4.weight')) {
     return { kind: 'prior', config: prior(shapes) };
   }
+  if (shapes.has('in_block.1.weight', 'blocks.0.depthwise.weight', 'proj.weight')) {
+    return { kind: 'image-encoder', config: imageEncoder(shapes) };
+  }
   return { kind: 'unknown', config: null };
 }
 
@@ -88,6 +93,26 @@ export function completeConfig<T extends object>(what: string, config: Inferred<
   const open = Object.entries(config).find(([, value]) => value === null);
   if (open) throw new PaellaError('format', `${what} is incomplete: nothing tells its ${open[0]}`);
   return config as T;
+}
+
+/**
+ * The configuration of a U-Net, with what shapes do not tell taken from one that is much like it.
+ *
+ * @param what the file that it was read off
+ * @throws PaellaError `format` naming a field that the shapes should have told
+ */
+export function completePaellaConfig(
+  what: string,
+  known: InferredPaellaConfig,
+  like: PaellaConfig,
+): PaellaConfig {
+  const heads = Math.max(...like.nhead);
+  return completeConfig<PaellaConfig>(what, {
+    ...known,
+    nhead: known.nhead.map((count) => count ?? heads),
+    dropout: known.dropout ?? like.dropout,
+    self_attn: known.self_attn ?? like.self_attn,
+  });
 }
 
 /** Shapes by name, and the questions that all models ask of them. */
@@ -257,5 +282,25 @@ function prior(shapes: Shapes): InferredPriorConfig {
     c_hidden,
     c_r: combine(shapes.size('blocks.1.0.weight', 1), known, (all, rest) => all - rest),
     num_blocks: shapes.count(/^blocks\.\d+\.3\.weight$/),
+  };
+}
+
+function imageEncoder(shapes: Shapes): Inferred<ImageEncoderConfig> {
+  // Every other block is a level's; those between make the grid smaller.
+  const depthwise = shapes.names(/^blocks\.\d+\.depthwise\.weight$/);
+  const c_hidden = depthwise.map((_, level) => shapes.size(`blocks.${2 * level}.depthwise.weight`, 0) ?? 0);
+  const patch_size = combine(shapes.size('in_block.1.weight', 1), 3, (channels, rgb) =>
+    Math.sqrt(channels / rgb),
+  );
+  const positions = divide(shapes.size('proj.weight', 1), c_hidden[c_hidden.length - 1]);
+  return {
+    image_size: combine(
+      patch_size,
+      positions,
+      (patch, n) => patch * 2 ** (c_hidden.length - 1) * Math.sqrt(n),
+    ),
+    patch_size,
+    c_hidden,
+    embed_dim: shapes.size('proj.weight', 0),
   };
 }

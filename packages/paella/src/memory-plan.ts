@@ -240,7 +240,7 @@ function describeWeights(module: nn.Module, found: PartMemory): void {
 
 /** One array serves all: the meta device never looks at it. */
 let nothing = new Float32Array(0);
-function zeros(length: number): Float32Array<ArrayBuffer> {
+export function zeros(length: number): Float32Array<ArrayBuffer> {
   if (nothing.length < length) nothing = new Float32Array(length);
   return nothing.subarray(0, length);
 }

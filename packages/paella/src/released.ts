@@ -4,14 +4,14 @@ import { CLIP } from './clip/clip.js';
 import { CLIP_VIT_H_14, type CLIPConfig } from './clip/config.js';
 import { openClipTokenizer } from './clip/tokenizer.js';
 import type { Folder } from './folder.js';
-import { type IdentifiedModel, completeConfig, identifyModel } from './inspect.js';
+import { type IdentifiedModel, completeConfig, completePaellaConfig, identifyModel } from './inspect.js';
 import type { MissingPart, Model } from './model.js';
 import { unetConfig } from './model-folder.js';
 import { PRESETS } from './presets.js';
 import { type PriorConfig, PriorModel } from './prior/prior-model.js';
 import { ByT5Encoder } from './text/byt5.js';
 import { openByT5Folder } from './text/byt5-folder.js';
-import type { PaellaConfig } from './unet/config.js';
+import { PAELLA_V3, type PaellaConfig } from './unet/config.js';
 import { Paella, tokenMultiple } from './unet/paella.js';
 import { VQGAN_F4, VQModel, type VQModelConfig, pixelsPerToken } from './vqgan/vqmodel.js';
 
@@ -206,18 +206,13 @@ const openClipConfig = z.object({
   }),
 });
 
-/** Upstream's constructor has 16 heads wherever there is attention; shapes don't tell. */
-const HEADS = 16;
-
 async function readUnetConfig(folder: Folder, file: string): Promise<PaellaConfig> {
   const beside = await folder.find(['paella_v3.json']);
   if (beside) return folder.json(beside, unetConfig);
   const found = await identify(folder, file);
   if (found.kind !== 'paella') throw wrongKind(folder, file, 'U-Net', found);
-  const known = found.config;
-  const nhead = known.nhead.map((heads) => heads ?? HEADS);
-  const rest = { dropout: known.dropout ?? 0.1, self_attn: known.self_attn ?? true, nhead };
-  return completeConfig<PaellaConfig>(file, { ...known, ...rest });
+  // Upstream's constructor has 16 heads wherever there is attention.
+  return completePaellaConfig(file, found.config, PAELLA_V3);
 }
 
 async function readVqganConfig(folder: Folder, file: string): Promise<VQModelConfig> {

@@ -41,8 +41,9 @@ const hashesOf = z.object({ sha256: z._default(sha256, {}) });
  *   `not-found` if it cannot be fetched, and `format` if it is not the one that `model.json` gives the hash of
  */
 export async function storedFolder(where: string | URL, options: StoredFolderOptions = {}): Promise<Folder> {
-  const url = webAddress(placeOf(where));
-  const plain = openFolder(url ?? where);
+  const place = placeOf(where);
+  const url = webAddress(place);
+  const plain = openFolder(url ?? place);
   if (!url) return plain;
   const cache = await openCache();
   const card = await readCard(url, cache, options.signal);

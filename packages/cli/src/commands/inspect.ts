@@ -18,6 +18,7 @@ const kinds: Record<IdentifiedModel['kind'], string> = {
   byt5: 'ByT5 text encoder',
   clip: 'CLIP (open_clip)',
   prior: 'Paella prior (CLIP text to image vectors)',
+  'image-encoder': 'Image encoder (in the place of CLIP)',
   unknown: 'not a model that Paella knows',
 };
 
