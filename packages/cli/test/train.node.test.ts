@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -182,7 +183,13 @@ describe.each([
     expect(readdirSync(join(run, 'grids'))).toHaveLength(1);
     expect(readdirSync(join(run, 'tensorboard'))).toHaveLength(1);
     expect(readFileSync(join(run, 'report.html'), 'utf8')).toMatch(/<svg.*grad_norm/s);
-    expect(existsSync(join(run, 'model', 'model.json'))).toBe(true);
+    const { sha256 } = JSON.parse(readFileSync(join(run, 'model', 'model.json'), 'utf8'));
+    const files = readdirSync(join(run, 'model')).filter((file) => file !== 'model.json');
+    expect(Object.keys(sha256).sort()).toEqual(files.sort());
+    for (const file of files) {
+      const content = readFileSync(join(run, 'model', file));
+      expect(createHash('sha256').update(content).digest('hex'), file).toBe(sha256[file]);
+    }
     expect(existsSync(join(run, 'lock'))).toBe(false);
   });
 

@@ -93,7 +93,7 @@ export class ImageEncoderLearner extends DenoisingLearner {
   export(folder: string): Promise<void> {
     return this.withAverage(async () => {
       const { card, unet, vqgan, text } = this.#model;
-      writeCard(folder, {
+      await writeCard(folder, {
         ...card,
         unet: { ...card.unet, weights: await exportWeights(folder, 'unet.safetensors', unet.stateDict()) },
         vqgan: {

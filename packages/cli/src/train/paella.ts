@@ -88,7 +88,7 @@ export class PaellaLearner extends DenoisingLearner {
       const { unet } = this;
       const size = this.set.grid[0] * this.#vqgan.factor;
       const { steps, cfg, temperature } = this.#config.sampling;
-      writeCard(folder, {
+      await writeCard(folder, {
         format: 'paella-model/1',
         name: 'trained with paella train',
         description: `U-Net of ${unet.parameters().reduce((sum, { size: n }) => sum + n, 0)} parameters`,

@@ -1,6 +1,9 @@
 /** What the two trainers do alike. */
 import { PaellaError, type StateDict, firstNonFinite, nn, optim, saveSafetensors } from '@paella/tensor';
+import { createHash } from 'node:crypto';
+import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { writeResult } from '../files.js';
 import type { VqganRunConfig } from '../run/config.js';
 
@@ -64,6 +67,16 @@ export async function exportWeights(folder: string, file: string, state: StateDi
   return file;
 }
 
-export function writeCard(folder: string, card: object): void {
-  writeResult(join(folder, 'model.json'), `${JSON.stringify(card, null, 2)}\n`);
+/** Writes what a model is, with the hashes of the files beside it, by which pages download them once and check them. */
+export async function writeCard(folder: string, card: object): Promise<void> {
+  const files = readdirSync(folder).filter((file) => /\.(safetensors|txt)$/.test(file));
+  const hashes = files.map(async (file) => [file, await sha256(join(folder, file))] as const);
+  const whole = { ...card, sha256: Object.fromEntries(await Promise.all(hashes)) };
+  writeResult(join(folder, 'model.json'), `${JSON.stringify(whole, null, 2)}\n`);
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
 }

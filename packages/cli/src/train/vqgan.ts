@@ -214,7 +214,7 @@ export class VqganLearner implements Learner {
   async export(folder: string): Promise<void> {
     const state = this.#ema ? this.#ema.stateDict(this.#vq) : this.#vq.stateDict();
     const weights = await exportWeights(folder, 'vqgan.safetensors', state);
-    writeCard(folder, { format: 'paella-vqgan/1', vqgan: { weights, config: this.#config.model } });
+    await writeCard(folder, { format: 'paella-vqgan/1', vqgan: { weights, config: this.#config.model } });
   }
 
   async #nextPictures(): Promise<Uint8Array[]> {
