@@ -1,8 +1,12 @@
 /** The built studio in a real Chromium. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import {
@@ -38,8 +42,10 @@ export interface Studio {
 let shared: Promise<{ url: string; browser: Browser }> | null = null;
 
 async function launch(): Promise<{ url: string; browser: Browser }> {
-  await promisify(execFile)(process.execPath, [`${web}build.mjs`]);
-  const server = createServer(sirv(`${web}dist`)).listen(0, '127.0.0.1');
+  const site = await mkdtemp(join(tmpdir(), 'paella-studio-'));
+  process.once('exit', () => rmSync(site, { recursive: true, force: true }));
+  await promisify(execFile)(process.execPath, [`${web}build.mjs`, site]);
+  const server = createServer(sirv(site)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   server.unref();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;

@@ -2,7 +2,7 @@ import { signal } from '@preact/signals';
 import * as engine from '../engine/client.js';
 import type { EngineInfo, ModelSource, StartProgress } from '../engine/protocol.js';
 import { notify } from './notices.js';
-import { type Trouble, troubleOf, troubleWith } from './trouble.js';
+import { type Remedy, type Trouble, troubleOf, troubleWith } from './trouble.js';
 
 /** Where the engine is with starting. */
 export type Phase =
@@ -98,8 +98,28 @@ async function open(from: ModelSource): Promise<void> {
     phase.value = { kind: 'ready' };
     void engine.lost().then(recover);
   } catch (error) {
-    phase.value = { kind: 'failed', trouble: troubleOf(error) };
+    phase.value = { kind: 'failed', trouble: troubleOfStart(error, from) };
   }
+}
+
+/** Nothing is drawn yet: what an error means then. */
+function troubleOfStart(error: unknown, { files }: ModelSource): Trouble {
+  const { code, message, advice } = troubleOf(error);
+  // A browser without WebGPU stays one.
+  const remedies: Remedy[] = code === 'unsupported' ? [] : ['retry'];
+  const trouble: Trouble = { code, message, advice, remedies };
+  if (code === 'out-of-memory' || code === 'limits') {
+    return {
+      ...trouble,
+      message: 'The model does not fit into the graphics memory.',
+      advice: 'Close other pages and programs that use it, and try again.',
+    };
+  }
+  // The site's own model is there, or it did not arrive whole.
+  if (!files && (code === 'not-found' || code === 'format')) {
+    return { ...trouble, message: 'The model could not be downloaded.', advice: `${message} ${advice}` };
+  }
+  return trouble;
 }
 
 /** Of a folder's files, paths begin below it; the worker gets them without. */

@@ -6,7 +6,7 @@ export type Remedy = 'retry' | 'one-by-one';
 
 /** What went wrong, for people. */
 export interface Trouble {
-  code: ErrorCode | 'crashed' | 'storage-full' | 'unknown';
+  code: ErrorCode | 'crashed' | 'unknown';
   /** What happened. */
   message: string;
   /** What to do about it; '' where nothing needs to be done. */
@@ -35,17 +35,13 @@ const words: Partial<Record<Trouble['code'], Words>> = {
   ],
   limits: [null, 'Draw smaller pictures, or one after the other.', 'one-by-one'],
   'device-lost': [
-    'The graphics device was lost, more than once.',
+    'The graphics device was lost.',
     'Other programs may be using it up, or its driver is crashing. What was drawn so far is kept; try again when ' +
       'they are closed.',
     'retry',
   ],
   validation: [null, 'This is a bug of the page or of the browser. Trying again may help.', 'retry'],
   crashed: [null, 'What was drawn so far is kept. Try again; if it happens again, reload the page.', 'retry'],
-  'storage-full': [
-    'The browser has no room left for this page.',
-    'Download the pictures that matter, and delete some from the gallery, or free space on the disk.',
-  ],
   aborted: ['Stopped.', ''],
   unknown: [null, 'Trying again may help; if it does not, reload the page.', 'retry'],
 };
@@ -71,7 +67,6 @@ export function troubleWith(code: Trouble['code'], said = '', fix = ''): Trouble
 function codeOf(error: unknown): Trouble['code'] {
   if (error instanceof EngineCrash) return 'crashed';
   if (!(error instanceof Error)) return 'unknown';
-  if (error.name === 'QuotaExceededError') return 'storage-full';
   return error.name === 'PaellaError' && 'code' in error ? (error.code as ErrorCode) : 'unknown';
 }
 

@@ -33,10 +33,19 @@ function Loading({ progress }: { progress: StartProgress | null }): JSX.Element 
 const shareOf = (progress: StartProgress): number =>
   progress.stage === 'download' ? progress.loadedBytes / progress.totalBytes : progress.done / progress.total;
 
+const parts: Partial<Record<string, string>> = {
+  unet: 'U-Net',
+  vqgan: 'VQGAN',
+  text_encoder: 'text encoder',
+  image_encoder: 'image encoder',
+};
+
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
 function describe(progress: StartProgress): string {
-  if (progress.stage === 'load') return `Loading the model, ${Math.round(100 * shareOf(progress))} %`;
+  if (progress.stage === 'load') {
+    return `Loading the ${parts[progress.part] ?? progress.part}, ${Math.round(100 * shareOf(progress))} %`;
+  }
   return `Downloading, ${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB`;
 }
 
