@@ -1,25 +1,17 @@
 /** The licences of the libraries in a bundle, which a copy of them has to carry along. */
 import { readFile, readdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 
 /**
- * @param {import('esbuild').Metafile[]} metafiles of builds with the working directory `root`
- * @param {string} root
- * @returns {Promise<string>} name, version and licence text of every library of which something is in the outputs
+ * @param {Iterable<string>} modules paths of what is in the bundle
+ * @returns {Promise<string>} name, version and licence text of every library among it
  */
-export async function licencesOf(metafiles, root) {
-  /** @type {Set<string>} */
-  const folders = new Set();
-  for (const { outputs } of metafiles) {
-    for (const [path, { bytesInOutput }] of Object.values(outputs).flatMap(({ inputs }) =>
-      Object.entries(inputs),
-    )) {
-      const folder = /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0];
-      if (folder && bytesInOutput > 0) folders.add(resolve(root, folder));
-    }
-  }
-  const texts = await Promise.all([...folders].sort().map(licenceOf));
-  return `This file is made of parts of these libraries.\n\n${texts.join('\n\n')}\n`;
+export async function licencesOf(modules) {
+  const folders = [...modules].flatMap(
+    (path) => /^\0?(.*node_modules\/(?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
+  );
+  const texts = await Promise.all([...new Set(folders)].sort().map(licenceOf));
+  return `This is made with parts of these libraries.\n\n${texts.join('\n\n')}\n`;
 }
 
 /** @param {string} folder */

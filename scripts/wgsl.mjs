@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 
-/** An esbuild plugin. @type {import('esbuild').Plugin} */
+/** For esbuild. @type {import('esbuild').Plugin} */
 export const wgsl = {
   name: 'wgsl',
   setup(build) {
@@ -12,6 +12,18 @@ export const wgsl = {
       contents: minifyWgsl(await readFile(path, 'utf8')),
       loader: 'text',
     }));
+  },
+};
+
+/** For Vite. @type {import('vite').Plugin} */
+export const wgslModules = {
+  name: 'wgsl',
+  enforce: 'pre',
+  load: {
+    filter: { id: /\.wgsl$/ },
+    async handler(id) {
+      return { code: `export default ${JSON.stringify(minifyWgsl(await readFile(id, 'utf8')))};`, map: null };
+    },
   },
 };
 

@@ -1,103 +1,79 @@
 /**
  * Builds the page: `node web/build.mjs [folder]`, by default `web/dist`. What comes out is a site of static files for any
  * path of any host. Names in `assets/` hold a hash of their content, and files are written before those that name them.
+ *
+ * Vite, because the engine's worker loads some of the library later: esbuild puts all that `paella` exports into the
+ * chunk that such imports share with the first load, which it makes half as large again.
  */
-import { build } from 'esbuild';
 import { cp, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build, defaultClientConditions } from 'vite';
 import { licencesOf } from '../scripts/licences.mjs';
-import { wgsl } from '../scripts/wgsl.mjs';
+import { wgslModules } from '../scripts/wgsl.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const site = resolve(process.argv[2] ?? join(here, 'dist'));
 
-const workers = await bundle({ worker: 'src/engine/worker.ts', files: 'src/files/worker.ts' });
-const page = await bundle({ main: 'src/main.tsx', style: 'src/style/main.css' }, [
-  workerNames(workers.names),
-]);
-const outputs = [...workers.outputs, ...page.outputs];
+const { outputs, modules } = await bundle();
+const isPage = (/** @type {string} */ name) => name.endsWith('.html');
+const names = [...outputs.keys()].sort((a, b) => Number(isPage(a)) - Number(isPage(b)));
 
-for (const { path, contents } of outputs) await writeIfChanged(path, contents);
-const licences = await licencesOf([workers.metafile, page.metafile], here);
-await writeIfChanged(join(site, 'licences.txt'), licences);
 await cp(join(here, '../packages/paella/models'), join(site, 'models'), {
   recursive: true,
   preserveTimestamps: true,
   filter: isNewer,
 });
-await writeIfChanged(join(site, 'index.html'), await html(page.names));
-await removeOthers(join(site, 'assets'), new Set(outputs.map(({ path }) => path)));
+await writeIfChanged(join(site, 'licences.txt'), await licencesOf(modules));
+for (const name of names) await writeIfChanged(join(site, name), outputs.get(name) ?? '');
+await removeOthers('assets', outputs);
 
-/**
- * Builds entries and what they load later.
- *
- * @param {Record<string, string>} entries source files by name
- * @param {import('esbuild').Plugin[]} plugins
- * @returns the outputs, and the file that was made of each source
- */
-async function bundle(entries, plugins = []) {
-  const { outputFiles, metafile } = await build({
-    absWorkingDir: here,
-    entryPoints: entries,
-    outdir: join(site, 'assets'),
-    entryNames: '[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    jsx: 'automatic',
-    jsxImportSource: 'preact',
-    format: 'esm',
-    platform: 'browser',
-    conditions: ['@paella/source'],
-    plugins: [wgsl, ...plugins],
-    target: 'es2022',
-    minify: true,
-    sourcemap: true,
-    legalComments: 'none', // licences.txt has all of them
-    metafile: true,
-    write: false,
-    logLevel: 'warning',
+/** @returns the files of the site by name, and the modules of which there is something in them */
+async function bundle() {
+  /** @type {Set<string>} */
+  const found = new Set();
+  const plugins = () => [wgslModules, collectModules(found)];
+  const rolldownOptions = { checks: { pluginTimings: false } }; // no warnings of a slow machine
+  const result = await build({
+    configFile: false,
+    root: join(here, 'src'),
+    base: './',
+    logLevel: 'warn',
+    plugins: plugins(),
+    worker: { format: 'es', plugins, rolldownOptions },
+    resolve: { conditions: ['@paella/source', ...defaultClientConditions] },
+    oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    build: {
+      target: 'es2022',
+      sourcemap: true,
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+      reportCompressedSize: false,
+      write: false,
+      rolldownOptions,
+    },
   });
-  /** @type {Map<string, string>} */
-  const names = new Map();
-  for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
-    if (entryPoint) names.set(entryPoint, basename(path));
-  }
-  return { outputs: outputFiles, metafile, names };
+  if (!('output' in result)) throw new Error('a single build was asked for');
+  /** @type {Map<string, string | Uint8Array>} */
+  const files = new Map(
+    result.output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : file.source]),
+  );
+  return { outputs: files, modules: found };
 }
 
-/**
- * Gives a worker its name: `new URL('./worker.ts', import.meta.url)` in the page's sources becomes the URL of what was
- * made of that file.
- *
- * @param {Map<string, string>} names
- * @returns {import('esbuild').Plugin}
- */
-function workerNames(names) {
+/** @param {Set<string>} found gets what comes into the bundles, those of workers too @returns {import('vite').Plugin} */
+function collectModules(found) {
   return {
-    name: 'worker-names',
-    setup(plugin) {
-      plugin.onLoad({ filter: /\bclient\.ts$/ }, async ({ path }) => {
-        const text = await readFile(path, 'utf8');
-        const contents = text.replace(/new URL\('([^']+)', import\.meta\.url\)/g, (_, source) => {
-          const name = names.get(relative(here, join(dirname(path), source)));
-          if (!name) throw new Error(`${path}: ${source} is not among the workers that build.mjs makes`);
-          return `new URL('${name}', import.meta.url)`;
-        });
-        return { contents, loader: 'ts' };
-      });
+    name: 'collect-modules',
+    generateBundle(_, files) {
+      for (const file of Object.values(files)) {
+        if (file.type !== 'chunk') continue;
+        for (const [id, { renderedLength }] of Object.entries(file.modules)) {
+          if (renderedLength > 0) found.add(id);
+        }
+      }
     },
   };
-}
-
-/** The page, where sources stand, with what was made of them. @param {Map<string, string>} names */
-async function html(names) {
-  const text = await readFile(join(here, 'src/index.html'), 'utf8');
-  return text.replace(/(src|href)="([\w/]+\.(?:tsx|css))"/g, (_, attribute, source) => {
-    const name = names.get(`src/${source}`);
-    if (!name) throw new Error(`index.html: ${source} is not among the entries of build.mjs`);
-    return `${attribute}="assets/${name}"`;
-  });
 }
 
 /** @param {string} path @param {string | Uint8Array} contents */
@@ -116,8 +92,9 @@ async function isNewer(from, to) {
   return source.isDirectory() || copy?.size !== source.size || copy.mtimeMs < source.mtimeMs;
 }
 
-/** Removes what earlier builds left. @param {string} folder @param {ReadonlySet<string>} keep */
+/** Removes what earlier builds left. @param {string} folder @param {ReadonlyMap<string, unknown>} keep by paths in the site */
 async function removeOthers(folder, keep) {
-  const paths = (await readdir(folder)).map((name) => join(folder, name));
-  for (const path of paths) if (!keep.has(path)) await rm(path, { force: true });
+  for (const file of await readdir(join(site, folder))) {
+    if (!keep.has(`${folder}/${file}`)) await rm(join(site, folder, file), { force: true });
+  }
 }

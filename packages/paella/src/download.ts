@@ -32,9 +32,8 @@ export async function openDownload(url: URL, options: DownloadOptions): Promise<
           cause,
         });
   // Those who download nothing need not load it.
-  const [{ sha256 }, { bytesToHex }, response] = await Promise.all([
-    import('@noble/hashes/sha2.js'),
-    import('@noble/hashes/utils.js'),
+  const [{ bytesToHex, sha256 }, response] = await Promise.all([
+    import('./sha256.js'),
     fetch(url, { cache, signal }).catch((cause: unknown) => {
       throw brokenOff(cause);
     }),

@@ -113,9 +113,12 @@ export interface ModelFolder {
   text: (file: string) => Promise<string>;
 }
 
+/** Not written into `new URL()` itself: bundlers would take that for a file to bring along, and stumble over a folder. */
+const here = import.meta.url;
+
 /** `'default'` is the model that comes with the package: a folder beside the code, which has to travel with a bundle. */
 export const placeOf = <T>(where: T): T | URL =>
-  where === 'default' ? new URL('../models/default/', import.meta.url) : where;
+  where === 'default' ? new URL('../models/default/', here) : where;
 
 /**
  * Opens a model folder.

@@ -1,17 +1,6 @@
 import { scope } from '@paella/tensor';
-import {
-  type GenerateOptions,
-  type Generation,
-  type GenerationStep,
-  type Pipeline,
-  type RgbaImage,
-  inpaint,
-  interpolate,
-  morph,
-  outpaint,
-  vary,
-} from 'paella';
-import type { DrawRequest, DrawResult, StepReport, Subject } from './protocol.js';
+import type { GenerateOptions, Generation, GenerationStep, Pipeline, RgbaImage } from 'paella';
+import type { DrawRequest, DrawResult, StepReport } from './protocol.js';
 
 /** Draws what a page asks for, and tells it of every step. */
 export async function draw(
@@ -56,34 +45,17 @@ export async function decode(
 }
 
 /** @param more options that the request says nothing of */
-export function drawSubject(
+export async function drawSubject(
   pipeline: Pipeline,
   { subject, settings, oneByOne }: DrawRequest,
   more: GenerateOptions,
 ): Promise<Generation> {
-  const { size, ...others } = settings;
-  const common = { ...others, batchSize: oneByOne ? 1 : undefined, ...more };
-  if (subject.kind === 'interpolate') {
-    const { from, to, frames } = subject;
-    return interpolate(pipeline, from, to, { ...common, size, frames });
+  const options = { ...settings, batchSize: oneByOne ? 1 : undefined, ...more };
+  if (subject.kind === 'generate') {
+    return pipeline.generate(subject.prompt, { ...options, count: subject.count });
   }
-  const { prompt, count } = subject;
-  const options = { ...common, count };
-  switch (subject.kind) {
-    case 'generate':
-      return pipeline.generate(prompt, { ...options, size });
-    case 'vary':
-      return vary(pipeline, subject.images, { ...options, size, prompt });
-    // The size of the others is their picture's.
-    case 'inpaint':
-      return inpaint(pipeline, subject.image, subject.mask, prompt, options);
-    case 'outpaint':
-      return outpaint(pipeline, subject.image, subject.sides, prompt, options);
-    case 'morph':
-      return morph(pipeline, subject.image, prompt, { ...options, strength: subject.strength });
-    default:
-      throw new TypeError(`nothing draws ${(subject satisfies never as Subject).kind}`);
-  }
+  const { edit } = await import('./edit.js'); // no part of the first load
+  return edit(pipeline, subject, options);
 }
 
 async function reportOf(info: GenerationStep, count: number): Promise<StepReport> {
