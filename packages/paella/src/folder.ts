@@ -48,8 +48,7 @@ export function openFolder(where: string | URL | Folder): Folder {
 export function folderOfFiles(files: ReadonlyMap<string, Blob>): Folder {
   return folderOf('the folder', (file) => {
     const blob = files.get(file);
-    // Errors call a file by its name, which the content knows nothing of. This copies no bytes.
-    if (blob) return new File([blob], file);
+    if (blob) return blob;
     throw new PaellaError('not-found', `there is no ${file} among the ${files.size} files given`, {
       fix: 'Give all files of the folder, by their paths inside it',
     });
@@ -59,8 +58,13 @@ export function folderOfFiles(files: ReadonlyMap<string, Blob>): Folder {
 /** @internal A folder that knows where its files are. */
 export function folderOf(name: string, locate: Locate): Folder {
   const nameOf = (file: string): string => `${name.replace(/[/\\]$/, '')}/${file}`;
+  /** A content at hand knows no name, by which errors would call it. Giving it one copies nothing. */
+  const named: Locate = async (file) => {
+    const place = await locate(file);
+    return place instanceof Blob ? new File([place], nameOf(file)) : place;
+  };
   const bytes: Folder['bytes'] = async (file) => {
-    const source = await openSource(await locate(file));
+    const source = await openSource(await named(file));
     try {
       return await source.read(0, source.size);
     } finally {
@@ -75,9 +79,9 @@ export function folderOf(name: string, locate: Locate): Folder {
     text,
     json: async (file, schema) => parseJson(nameOf(file), await text(file), schema),
     async checkpoint(file) {
-      const place = await locate(file);
+      const place = await named(file);
       const beside = file.replace(/[^/]*$/, '');
-      return loadStateDict(place, place instanceof Blob ? { shard: (one) => locate(beside + one) } : {});
+      return loadStateDict(place, place instanceof Blob ? { shard: (one) => named(beside + one) } : {});
     },
     async find(names) {
       for (const one of names) if (await isThere(locate, one)) return one;

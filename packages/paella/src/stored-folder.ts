@@ -54,7 +54,7 @@ export async function storedFolder(where: string | URL, options: StoredFolderOpt
   void files.completeWith(card);
   return folderOf(url.href, (file) => {
     if (file === CARD) return cardFile;
-    return file in hashes ? files.read(file) : new URL(file, url);
+    return Object.hasOwn(hashes, file) ? files.read(file) : new URL(file, url);
   });
 }
 
