@@ -32,12 +32,14 @@ export async function openFiles(files: readonly File[]): Promise<void> {
 
 /** The files of a drop, those in folders as well. */
 export async function droppedFiles({ items }: DataTransfer): Promise<File[]> {
-  // All at once: the list is empty after the event.
-  const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return (await Promise.all(entries.map(filesOf))).flat();
+  // All at once: the list is empty after the event. What is no file of the system has no entry.
+  const dropped = [...items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  return (await Promise.all(dropped.map(filesOf))).flat();
 }
 
-async function filesOf(entry: FileSystemEntry): Promise<File[]> {
+async function filesOf(entry: FileSystemEntry | File | null): Promise<File[]> {
+  if (!entry) return []; // text
+  if (entry instanceof File) return [entry];
   if (entry.isFile) {
     return [
       await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 
 /** Where the grains lie in the pan, in tokens; each with the colour that it has there. */
 const GRAINS = ['.ry.', 'gyyr', 'yryg', '.yg.'].flatMap((row, y) =>
-  [...row].flatMap((kind, x) => (kind === '.' ? [] : [{ x, y, kind }])),
+  row.split('').flatMap((kind, x) => (kind === '.' ? [] : [{ x, y, kind }])),
 );
 
 /** A pan from above, with tokens for rice. */

@@ -26,6 +26,8 @@ export function PictureTools({ kept, now }: { kept: Kept; now: Drawing }): JSX.E
         <button type="button" disabled={frames.length < 2} onClick={() => told(saveAnimation(kept, frames))}>
           Animation
         </button>
+      </div>
+      <div class="row">
         <ResultTools />
         <button type="button" onClick={() => void reuse(kept)}>
           Use its settings

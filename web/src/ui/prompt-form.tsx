@@ -71,25 +71,25 @@ function Examples(): JSX.Element {
   );
 }
 
+/** One element for both, so that the focus stays where it is. */
 function DrawButton(): JSX.Element {
-  if (isDrawing.value) {
-    return (
-      <button type="button" class="large" aria-keyshortcuts="Escape" onClick={() => void cancel()}>
-        Stop
-      </button>
-    );
-  }
+  const isRunning = isDrawing.value;
   const isReady = phase.value.kind === 'ready';
+  const stop = (event: Event): void => {
+    event.preventDefault(); // it submits again before the click has ended
+    void cancel();
+  };
   return (
     <>
       <button
-        type="submit"
-        class="primary large"
-        disabled={!isReady || obstacle.value !== ''}
+        type={isRunning ? 'button' : 'submit'}
+        class={isRunning ? 'large' : 'primary large'}
+        disabled={!isRunning && (!isReady || obstacle.value !== '')}
         aria-describedby={obstacle.value ? 'obstacle' : undefined}
-        aria-keyshortcuts="Control+Enter Meta+Enter"
+        aria-keyshortcuts={isRunning ? 'Escape' : 'Control+Enter Meta+Enter'}
+        onClick={isRunning ? stop : undefined}
       >
-        Generate
+        {isRunning ? 'Stop' : 'Generate'}
       </button>
       {obstacle.value && !promptProblem.value && (
         <p id="obstacle" class="note">

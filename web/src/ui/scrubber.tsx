@@ -26,9 +26,9 @@ export function Scrubber(): JSX.Element | null {
           showStep(event.currentTarget.valueAsNumber - 1);
         }}
       />
-      <output aria-live="off">
-        step {step} of {steps}
-      </output>
+      <span aria-hidden="true">
+        {step} of {steps}
+      </span>
     </div>
   );
 }

@@ -1,10 +1,11 @@
 import type { RgbaImage } from 'paella';
 import type { JSX } from 'preact';
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { before, isComparing } from '../state/comparison.js';
 import { type Drawing, drawing, isDrawing, progress, shownPicture, shownStep } from '../state/drawing.js';
 import { close, opened, shown, shownImage, shownKept } from '../state/stage.js';
 import { Compare } from './edit/compare.js';
+import { FramePlayer } from './edit/frame-player.js';
 import { Logo } from './logo.js';
 import { Picture } from './picture.js';
 import { PictureTools } from './picture-tools.js';
@@ -15,8 +16,13 @@ import { DrawingTrouble } from './trouble.js';
 /** What is drawn, step by step; what was drawn last; or a picture of the gallery. */
 export function Stage(): JSX.Element {
   const now = shown.value;
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On phones the form fills the screen.
+    if (isDrawing.peek()) section.current!.scrollIntoView({ block: 'nearest', behavior: behavior() });
+  }, [drawing.value?.request]);
   return (
-    <section class="stage" aria-label="Picture">
+    <section ref={section} class="stage" aria-label="Picture">
       {opened.value && drawing.value && (
         <button type="button" class="quiet" onClick={close}>
           {isDrawing.value ? '← Back to what is being drawn' : '← Back to what was drawn last'}
@@ -26,11 +32,17 @@ export function Stage(): JSX.Element {
       <DrawingTrouble />
       <Frame image={shownImage.value} now={now} />
       {now && now.trails.length > 1 && <Batch now={now} />}
+      {now && now.trails.length > 1 && now.request.subject.kind === 'interpolate' && (
+        <FramePlayer count={now.trails.length} />
+      )}
       {now && <Scrubber />}
       {now && shownKept.value && <PictureTools kept={shownKept.value} now={now} />}
     </section>
   );
 }
+
+const behavior = (): ScrollBehavior =>
+  matchMedia('(prefers-reduced-motion: reduce)').matches ? 'instant' : 'smooth';
 
 function Frame({ image, now }: { image: RgbaImage | undefined; now: Drawing | null }): JSX.Element {
   if (!now) return <Empty />;
@@ -66,6 +78,7 @@ function Batch({ now }: { now: Drawing }): JSX.Element {
       class="batch"
       role="radiogroup"
       aria-label="Pictures of this run"
+      style={{ '--columns': columnsFor(now.trails.length) }}
       onKeyDown={(event) => moveFocus(event)?.click()}
     >
       {now.trails.map(({ images }, i) => {
@@ -89,22 +102,27 @@ function Batch({ now }: { now: Drawing }): JSX.Element {
   );
 }
 
+/** Rows of equal length, of up to six. */
+const columnsFor = (count: number): number => Math.ceil(count / Math.ceil(count / 6));
+
 /** How far it is, in words and as a bar. Screen readers hear of each step once. */
 function Progress(): JSX.Element | null {
   const now = drawing.value;
   const start = useMemo(() => performance.now(), [now?.request]);
   const isRunning = isDrawing.value;
+  const isCurrent = isRunning || !opened.value;
   const seconds = (performance.now() - start) / 1000;
   return (
-    <div class="progress">
+    <div class="progress" hidden={!now && isCurrent}>
       <p>
-        <span role="status">{now && statusOf(now)}</span>
+        <span role="status">{now && isCurrent && statusOf(now)}</span>
+        {!isCurrent && <span>From the gallery</span>}
         {now && isRunning && progress.value > 0 && (
           <span class="note">
             {seconds.toFixed(1)} s · {speed(progress.value * now.steps, seconds)}
           </span>
         )}
-        {now?.result && <span class="note">{speed(now.steps, now.result.seconds)}</span>}
+        {now?.result && isCurrent && <span class="note">{speed(now.steps, now.result.seconds)}</span>}
       </p>
       {isRunning && <progress max={1} value={progress.value} aria-label="Steps done" />}
     </div>
