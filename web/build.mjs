@@ -6,7 +6,7 @@
  * chunk that such imports share with the first load, which it makes half as large again.
  */
 import { cp, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, defaultClientConditions } from 'vite';
 import { licencesOf } from '../scripts/licences.mjs';
@@ -40,7 +40,11 @@ async function bundle() {
     base: './',
     logLevel: 'warn',
     plugins: plugins(),
-    worker: { format: 'es', plugins, rolldownOptions },
+    worker: {
+      format: 'es',
+      plugins,
+      rolldownOptions: { ...rolldownOptions, output: { entryFileNames: workerName } },
+    },
     resolve: { conditions: ['@paella/source', ...defaultClientConditions] },
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
     build: {
@@ -59,6 +63,11 @@ async function bundle() {
     result.output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : file.source]),
   );
   return { outputs: files, modules: found };
+}
+
+/** All workers are a `worker.ts`; their folders have names. @param {{ facadeModuleId: string | null }} chunk */
+function workerName({ facadeModuleId }) {
+  return `assets/${basename(dirname(facadeModuleId ?? ''))}-[hash].js`;
 }
 
 /** @param {Set<string>} found gets what comes into the bundles, those of workers too @returns {import('vite').Plugin} */

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const packages = ['kernels', 'tensor', 'paella', 'cli'];
+const packages = ['packages/kernels', 'packages/tensor', 'packages/paella', 'web', 'packages/cli'];
+const entries: Record<string, string> = { '@paella/cli': 'main.js', '@paella/web': 'index.html' };
 const minutes = 60_000;
 
 interface Packed {
@@ -29,8 +31,8 @@ describe('the packed packages', () => {
 
   beforeAll(async () => {
     project = await mkdtemp(join(tmpdir(), 'paella-pack-'));
-    await run(root, 'node', 'scripts/build.mjs');
-    const workspaces = packages.map((name) => `--workspace=packages/${name}`);
+    for (const script of ['scripts/build.mjs', 'web/build.mjs']) await run(root, 'node', script);
+    const workspaces = packages.map((folder) => `--workspace=${folder}`);
     packed = JSON.parse(
       await run(root, 'npm', 'pack', '--json', `--pack-destination=${project}`, ...workspaces),
     );
@@ -46,9 +48,11 @@ describe('the packed packages', () => {
     for (const { name, files } of packed) {
       const paths = files.map(({ path }) => path);
       expect(paths, name).toContain('LICENSE');
-      expect(paths, name).toContain(name === '@paella/cli' ? 'dist/main.js' : 'dist/index.js');
+      expect(paths, name).toContain(`dist/${entries[name] ?? 'index.js'}`);
       expect(
-        paths.filter((path) => /^(test|node_modules|\.turbo)\/|\.tsbuildinfo$|\.tmp$/.test(path)),
+        paths.filter((path) =>
+          /^(test|node_modules|\.turbo|dist\/models)\/|\.tsbuildinfo$|\.tmp$/.test(path),
+        ),
         name,
       ).toEqual([]);
     }
@@ -57,6 +61,23 @@ describe('the packed packages', () => {
   it('answer to npx in an empty project', async () => {
     const { version } = JSON.parse(await readFile(join(root, 'packages/cli/package.json'), 'utf8'));
     expect((await run(project, 'npx', '--no-install', 'paella', '--version')).trim()).toContain(version);
+  });
+
+  it('serve the studio with the model of the library', async () => {
+    const command = [
+      join(project, 'node_modules/@paella/cli/dist/main.js'),
+      'serve',
+      '--port',
+      '0',
+      '--quiet',
+    ];
+    const server = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(server.stdout, 'data')) as [Buffer];
+    const url = line.toString().trim();
+    expect(await (await fetch(url)).text()).toContain('<title>Paella');
+    const card = await fetch(new URL('models/default/model.json', url));
+    expect(await card.json()).toMatchObject({ format: 'paella-model/1' });
+    server.kill();
   });
 
   it(

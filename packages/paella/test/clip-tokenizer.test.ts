@@ -63,7 +63,7 @@ describe('the CLIP tokenizer', () => {
   it('takes both ways of writing merges, and any context length', async () => {
     const { vocab, merges } = (await tokenizerJson()).model;
     const pairs = merges.map((line) => line.split(' ') as [string, string]);
-    const tokenizer = clipTokenizer({ vocab, merges: pairs }, { contextLength: 5 });
+    const tokenizer = await clipTokenizer({ vocab, merges: pairs }, { contextLength: 5 });
     expect(idsOf(tokenizer, 'a photo of a cat')).toEqual([49406, 320, 1125, 539, 49407]);
     const modern = { model: { vocab, merges: pairs } };
     const opened = await open({ 'tokenizer.json': JSON.stringify(modern) });

@@ -1,8 +1,6 @@
-import { Tokenizer } from '@huggingface/tokenizers';
 import { PaellaError } from '@paella/tensor';
 import * as z from 'zod/mini';
 import type { Folder } from '../folder.js';
-import { cleanText } from './clean.js';
 
 /** CLIP's byte pairs: the id of every token, and which two tokens merge, the first rule before the others. */
 export interface ClipVocabulary {
@@ -20,12 +18,20 @@ export interface ClipTokenizer {
 const SPLIT = "'s|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^\\s\\p{L}\\p{N}]+";
 
 /**
- * The tokenizer of open_clip, by byte pairs (arXiv 1508.07909), whatever form its vocabulary came in.
+ * The tokenizer of open_clip, by byte pairs (arXiv 1508.07909), whatever form its vocabulary came in. Its libraries are
+ * loaded when it is made: they are large, and few models have it.
  *
  * @param vocabulary ends with the ids of the start and the end of a text, under whichever names
  * @param options.contextLength ids of a text
  */
-export function clipTokenizer({ vocab, merges }: ClipVocabulary, { contextLength = 77 } = {}): ClipTokenizer {
+export async function clipTokenizer(
+  { vocab, merges }: ClipVocabulary,
+  { contextLength = 77 } = {},
+): Promise<ClipTokenizer> {
+  const [{ Tokenizer }, { cleanText }] = await Promise.all([
+    import('@huggingface/tokenizers'),
+    import('./clean.js'),
+  ]);
   const end = Object.values(vocab).reduce((most, id) => Math.max(most, id), 0);
   const start = end - 1;
   const marks = [
