@@ -1,5 +1,5 @@
 /** What crosses the border between the page and the worker that draws: plain data, and nothing of the engine's own. */
-import type { SuiteOptions, SuiteReport } from '@paella/bench/kernel-suite';
+import type { CaseResult, Results, SuiteOptions, SuiteReport } from '@paella/bench/kernel-suite';
 import type { DeviceInfo, KernelProfile, MemoryUse, Stats } from '@paella/tensor';
 import type { RgbaImage } from 'paella';
 
@@ -127,4 +127,4 @@ export interface EngineInfo {
   model: ModelInfo;
 }
 
-export type { KernelProfile, MemoryUse, SuiteOptions, SuiteReport };
+export type { CaseResult, KernelProfile, MemoryUse, Results as BenchResults, SuiteOptions, SuiteReport };

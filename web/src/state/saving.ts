@@ -25,7 +25,8 @@ export async function saveAnimation(kept: Kept, frames: readonly RgbaImage[]): P
   save(await encodeGif(frames, scale), `${nameOf(kept)}.gif`);
 }
 
-function save(file: Blob, name: string): void {
+/** Saves a file under a name. */
+export function save(file: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(file);
   link.download = name;
