@@ -28,8 +28,8 @@ export function App(): JSX.Element {
         <DropZone />
         <Shortcuts />
       </header>
-      <EngineTrouble />
       <main>
+        <EngineTrouble />
         <div id="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`}>
           <Panel />
         </div>

@@ -60,7 +60,8 @@ export async function openStudio(): Promise<Studio> {
     url,
     browser,
     async page(options = { viewport: { width: 1280, height: 800 } }, prepare) {
-      const context = await browser.newContext(options);
+      // Without a locale, Chromium takes the system's, and some of those are no language tags (`en-US@posix`).
+      const context = await browser.newContext({ locale: 'en-US', ...options });
       contexts.push(context);
       const page = await context.newPage();
       const problems: string[] = [];

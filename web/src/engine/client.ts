@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import * as Comlink from 'comlink';
 import type { RgbaImage } from 'paella';
+import { WorkerConnection } from '../worker-connection.js';
 import type { Engine } from './engine.js';
 import type {
   DrawRequest,
@@ -15,48 +16,18 @@ import type {
   SuiteReport,
 } from './protocol.js';
 
-/** The worker stopped, or never started: its answers will not come. */
-export class EngineCrash extends Error {
-  override readonly name = 'EngineCrash';
-}
-
-interface Connection {
-  engine: Comlink.Remote<Engine>;
-  /** Rejects when the worker crashes. */
-  crash: Promise<never>;
-  fail: (why: string) => void;
-}
-
 /** Calls that take long and exclude each other: there are 0 or 1, but for one that was stopped and ends its step. */
 export const running = signal(0);
 /** Whether the worker has not answered for a while. */
 export const isStuck = signal(false);
 
-let connection: Connection | null = null;
+const connection = new WorkerConnection<Engine>(
+  'the engine',
+  () => new Worker(new URL('worker.ts', import.meta.url), { type: 'module', name: 'engine' }),
+);
 
-function connect(): Connection {
-  const worker = new Worker(new URL('worker.ts', import.meta.url), { type: 'module', name: 'engine' });
-  let fail!: Connection['fail'];
-  const crash = new Promise<never>((_, reject) => {
-    fail = (why) => {
-      worker.terminate();
-      connection = null;
-      reject(new EngineCrash(`the engine stopped: ${why}`));
-    };
-  });
-  crash.catch(() => {}); // whoever asks hears of it
-  worker.addEventListener('error', (event) => {
-    event.preventDefault();
-    fail(event.message || 'its script could not be loaded');
-  });
-  return { engine: Comlink.wrap<Engine>(worker), crash, fail };
-}
-
-/** Asks the engine, in a new worker after a crash. Rejects with {@link EngineCrash} where the answer will never come. */
-function ask<T>(call: (engine: Comlink.Remote<Engine>) => Promise<T>): Promise<T> {
-  const { engine, crash } = (connection ??= connect());
-  return Promise.race([call(engine), crash]);
-}
+/** Asks the engine, in a new worker after a crash. */
+const ask = <T>(call: (engine: Comlink.Remote<Engine>) => Promise<T>): Promise<T> => connection.ask(call);
 
 /** Asks for what takes long. */
 async function run<T>(call: (engine: Comlink.Remote<Engine>) => Promise<T>): Promise<T> {
@@ -97,7 +68,7 @@ function watch(): () => void {
 
 /** Ends a worker that is stuck; what was asked of it rejects. */
 export function giveUp(): void {
-  connection?.fail('it did not answer any more');
+  connection.fail('it did not answer any more');
 }
 
 /** See {@link Engine.start}. */

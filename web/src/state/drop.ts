@@ -41,9 +41,12 @@ async function filesOf(entry: FileSystemEntry | File | null): Promise<File[]> {
   if (!entry) return []; // text
   if (entry instanceof File) return [entry];
   if (entry.isFile) {
-    return [
-      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
-    ];
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, reject),
+    );
+    // By its path: a model's folder has folders inside. This copies no bytes.
+    const { type, lastModified } = file;
+    return [new File([file], entry.fullPath.slice(1), { type, lastModified })];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];

@@ -124,6 +124,7 @@ function troubleOfStart(error: unknown, { files }: ModelSource): Trouble {
 
 /** Of a folder's files, paths begin below it; the worker gets them without. */
 function byPath(files: File[]): Map<string, File> {
-  const below = (file: File): string => file.webkitRelativePath.replace(/^[^/]*\//, '');
-  return new Map(files.map((file) => [below(file) || file.name, file]));
+  const below = ({ webkitRelativePath, name }: File): string =>
+    (webkitRelativePath || name).replace(/^[^/]*\//, '');
+  return new Map(files.map((file) => [below(file), file]));
 }

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@paella/tensor';
-import { EngineCrash } from '../engine/client.js';
+import { WorkerCrash } from '../worker-connection.js';
 
 /** What may help: the same again, or with less memory. */
 export type Remedy = 'retry' | 'one-by-one';
@@ -65,7 +65,7 @@ export function troubleWith(code: Trouble['code'], said = '', fix = ''): Trouble
 }
 
 function codeOf(error: unknown): Trouble['code'] {
-  if (error instanceof EngineCrash) return 'crashed';
+  if (error instanceof WorkerCrash) return 'crashed';
   if (!(error instanceof Error)) return 'unknown';
   return error.name === 'PaellaError' && 'code' in error ? (error.code as ErrorCode) : 'unknown';
 }

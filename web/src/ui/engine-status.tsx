@@ -1,21 +1,28 @@
 import type { JSX } from 'preact';
 import { giveUp, isStuck } from '../engine/client.js';
 import type { StartProgress } from '../engine/protocol.js';
-import { info, phase, retry } from '../state/engine.js';
+import { info, loadEmbedded, phase, retry, source } from '../state/engine.js';
 import { dismissHint, isHintDismissed } from '../state/hint.js';
 import { TroubleBox } from './trouble.js';
 
 /** Which adapter computes, or how far it is with starting; in the header. */
 export function EngineStatus(): JSX.Element {
   const now = phase.value;
-  const { adapter } = info.value ?? {};
+  const { adapter, model } = info.value ?? {};
+  const isOwn = source.value.files !== null;
   return (
     <div class="engine-status">
       <p role="status">
         {now.kind === 'loading' && (now.isAgain ? 'Starting again …' : 'Starting …')}
         {now.kind === 'failed' && 'Not ready'}
-        {now.kind === 'ready' && adapter && `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}`}
+        {now.kind === 'ready' && isOwn && `${model!.name} on `}
+        {now.kind === 'ready' && `${adapter!.name}${adapter!.isSoftware ? ' (software)' : ''}`}
       </p>
+      {now.kind === 'ready' && isOwn && (
+        <button type="button" onClick={() => void loadEmbedded()}>
+          Back to the page’s own model
+        </button>
+      )}
       {now.kind === 'loading' && <Loading progress={now.progress} />}
     </div>
   );
@@ -49,7 +56,7 @@ function describe(progress: StartProgress): string {
   return `Downloading, ${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB`;
 }
 
-/** What keeps the page from drawing, or makes it slow; above everything else. */
+/** What keeps the page from drawing, or makes it slow; above every panel. */
 export function EngineTrouble(): JSX.Element {
   const now = phase.value;
   return (
@@ -81,9 +88,8 @@ function SoftwareHint(): JSX.Element {
   return (
     <div class="hint">
       <p>
-        <strong>This browser computes without the graphics card.</strong> Everything works, but slowly. Turn
-        on “graphics acceleration” in its settings and restart it; on Linux, Chrome may also need
-        chrome://flags/#enable-vulkan.
+        <strong>This browser computes without the graphics card, so slowly.</strong> Turn on “graphics
+        acceleration” in its settings and restart it; in Chrome on Linux also chrome://flags/#enable-vulkan.
       </p>
       <button type="button" onClick={dismissHint}>
         Got it
