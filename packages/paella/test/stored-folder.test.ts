@@ -63,7 +63,7 @@ describe('a stored folder', () => {
     expect(await folder.text('unet.bin')).toBe('unet one');
     expect(await folder.text('words.txt')).toBe('a\nb');
     expect(await folder.text('words.txt')).toBe('a\nb');
-    expect(downloads).toEqual(['model.json no-cache', 'unet.bin default', 'words.txt default']);
+    expect(downloads.sort()).toEqual(['model.json no-cache', 'unet.bin default', 'words.txt default']);
     expect(progress.filter(({ file }) => file === 'unet.bin')).toEqual([
       { file: 'unet.bin', loadedBytes: 0, totalBytes: 8 },
       { file: 'unet.bin', loadedBytes: 8, totalBytes: 8 },
@@ -86,7 +86,7 @@ describe('a stored folder', () => {
     files['unet.bin'] = () => new Response(++answers === 1 ? 'an old one' : 'unet one');
     const { url, downloads } = webFolder(files);
     expect(await (await storedFolder(url)).text('unet.bin')).toBe('unet one');
-    expect(downloads.slice(-1)).toEqual(['unet.bin reload']);
+    expect(downloads).toContain('unet.bin reload');
     if (hasCache) await caches.delete('paella-models');
 
     files['unet.bin'] = 'damaged!';
