@@ -1,4 +1,5 @@
 import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
+import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 
 /** A folder of files, on disk, on the web or in memory, where nothing lists what it holds. */
@@ -92,7 +93,7 @@ export function folderOf(name: string, locate: Locate): Folder {
 }
 
 /** Zod's small build knows no language by itself. */
-const messages = (): { error: z.core.$ZodErrorMap } => ({ error: z.locales.en().localeError });
+const messages = (): { error: z.core.$ZodErrorMap } => ({ error: en().localeError });
 
 function parseJson<T>(name: string, text: string, schema: z.ZodMiniType<T>): T {
   let json: unknown;
