@@ -3,6 +3,7 @@ import {
   type Mask,
   type MaskCommand,
   applyCommand,
+  pixelsOf,
   imageOfMask,
   maskOfImage,
   tokensOf,
@@ -59,23 +60,32 @@ describe('strokes', () => {
     const full = maskOf([{ kind: 'fill' }]);
     const erased = applyCommand(full, { kind: 'square', erase: true, corner: [4, 4], side: 4 });
     expect([area(full), area(erased)]).toEqual([128, 112]);
-    expect(area(applyCommand(erased, { kind: 'invert' }))).toBe(16);
     expect(area(applyCommand(erased, { kind: 'clear' }))).toBe(0);
   });
 
-  it('draw every token that they reach, be it with a pixel', () => {
+  it('draw the tokens that they cover by half or more', () => {
     const mask = maskOf([
-      { kind: 'stroke', erase: false, diameter: 2, points: [[4, 1]] },
-      { kind: 'square', erase: false, corner: [15, 7], side: 4 },
+      { kind: 'square', erase: false, corner: [2, 0], side: 4 }, // half of two tokens
+      { kind: 'square', erase: false, corner: [9, 5], side: 2 }, // a quarter of one
     ]);
-    expect([...tokensOf(mask, 4)]).toEqual([1, 1, 0, 0, 0, 0, 0, 1]);
+    const tokens = tokensOf(mask, 4);
+    expect(tokens).toEqual({ width: 4, height: 2, values: Uint8Array.of(1, 1, 0, 0, 0, 0, 0, 0) });
+    const image = imageOfMask(pixelsOf(tokens, 4));
+    expect([image.width, image.height, ...image.data.subarray(0, 4)]).toEqual([16, 8, 255, 255, 255, 255]);
+    expect([...image.data.subarray(4 * 8, 4 * 9)]).toEqual([0, 0, 0, 255]);
+    expect(area(maskOfImage(image))).toBe(2 * 16);
   });
 
-  it('survive as a picture, white and opaque where something is drawn', () => {
-    const mask = maskOf([{ kind: 'square', erase: false, corner: [3, 2], side: 2 }]);
-    const { data } = imageOfMask(mask);
-    expect([...data.subarray(4 * 35, 4 * 36)]).toEqual([255, 255, 255, 255]);
-    expect([...data.subarray(0, 4)]).toEqual([0, 0, 0, 255]);
-    expect(maskOfImage({ ...mask, data })).toEqual(mask.values);
+  it('are inverted as they are drawn, be it half of a token', () => {
+    const half = maskOf([{ kind: 'square', erase: false, corner: [2, 0], side: 4 }]);
+    const inverted = applyCommand(half, { kind: 'invert', factor: 4 });
+    expect([...tokensOf(inverted, 4).values]).toEqual([0, 0, 1, 1, 1, 1, 1, 1]);
+  });
+
+  it('with the smallest brush draw a token wherever they are', () => {
+    for (let at = 4; at < 8; at += 0.25) {
+      const dot = maskOf([{ kind: 'stroke', erase: false, diameter: 8, points: [[at, at]] }], 16, 16);
+      expect(area(tokensOf(dot, 4))).toBeGreaterThan(0);
+    }
   });
 });

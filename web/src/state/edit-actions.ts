@@ -1,6 +1,7 @@
 import { computed } from '@preact/signals';
 import { isDrawing } from './drawing.js';
-import { brush, canRedo, canUndo, mask, paint, redo, resizeBrush, undo } from './mask.js';
+import { info } from './engine.js';
+import { brush, canRedo, canUndo, maskTokens, paint, redo, resizeBrush, undo } from './mask.js';
 import { type Action, addShortcuts } from './shortcuts.js';
 import { editPicture } from './source.js';
 import { shownImage } from './stage.js';
@@ -17,7 +18,7 @@ const labels: Record<Tool, string> = {
 };
 
 const onCreate = computed(() => tab.value === 'create');
-const canPaint = computed(() => onCreate.value && tool.value === 'inpaint' && mask.value !== null);
+const canPaint = computed(() => onCreate.value && tool.value === 'inpaint' && maskTokens.value !== null);
 
 export const toolActions: readonly Action[] = tools.map((name, i) => ({
   label: labels[name],
@@ -54,7 +55,12 @@ export const maskActions = {
     enabled: computed(() => canPaint.value && canRedo.value),
     run: redo,
   },
-  invert: { label: 'Invert', keys: 'I', enabled: canPaint, run: () => paint({ kind: 'invert' }) },
+  invert: {
+    label: 'Invert',
+    keys: 'I',
+    enabled: canPaint,
+    run: () => paint({ kind: 'invert', factor: info.value!.model.factor }),
+  },
   fill: { label: 'Fill', keys: 'F', enabled: canPaint, run: () => paint({ kind: 'fill' }) },
   clear: { label: 'Clear', keys: 'X', enabled: canPaint, run: () => paint({ kind: 'clear' }) },
 } satisfies Record<string, Action>;

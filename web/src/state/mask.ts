@@ -4,8 +4,10 @@ import { info } from './engine.js';
 import { source } from './source.js';
 import { type Mask, type MaskCommand, applyCommand, tokensOf } from './strokes.js';
 
-/** What paints: `size` is the brush's diameter in tokens, because nothing smaller than a token can be drawn. */
+/** What paints: `size` is the brush's diameter in tokens. */
 export const brush = signal({ erase: false, size: 3 });
+/** Smaller ones would cover half of no token where four of them meet. */
+export const SMALLEST_BRUSH = 2;
 export const LARGEST_BRUSH = 12;
 
 /** What was done to the mask of a picture. */
@@ -42,9 +44,9 @@ export const mask = computed(
   () => finished.value && (stroke.value ? applyCommand(finished.value, stroke.value) : finished.value),
 );
 
-/** The tokens that are drawn for it: 1 or 0 for each, row by row. */
+/** The tokens that are drawn for it. */
 export const maskTokens = computed(() =>
-  mask.value && info.value ? tokensOf(mask.value, info.value.model.factor) : new Uint8Array(),
+  mask.value && info.value ? tokensOf(mask.value, info.value.model.factor) : null,
 );
 
 /** Changes the mask, in a way that {@link undo} takes back. */
@@ -68,6 +70,6 @@ export function redo(): void {
 }
 
 export function resizeBrush(by: number): void {
-  const size = Math.min(LARGEST_BRUSH, Math.max(1, brush.value.size + by));
+  const size = Math.min(LARGEST_BRUSH, Math.max(SMALLEST_BRUSH, brush.value.size + by));
   brush.value = { ...brush.value, size };
 }

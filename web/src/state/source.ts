@@ -2,6 +2,7 @@ import { batch, computed, signal } from '@preact/signals';
 import type { RgbaImage } from 'paella';
 import { type Size, cropPicture, pictureSize } from '../picture-file.js';
 import { info } from './engine.js';
+import { notify } from './notices.js';
 import { settings } from './settings.js';
 import { tool } from './tool.js';
 import { problems } from './validation.js';
@@ -19,9 +20,6 @@ export interface Source {
 export const sources = signal<readonly Source[]>([]);
 export const source = computed((): Source | null => sources.value[0] ?? null);
 
-/** Why a picture could not be taken. */
-export const sourceTrouble = signal('');
-
 /** Pictures have condition tokens of their own each; the more there are, the less each counts. */
 export const MOST_SOURCES = 4;
 
@@ -32,12 +30,12 @@ export function editPicture(image: RgbaImage): void {
 
 /** Replaces all by pictures that were drawn here. */
 export function setSources(images: readonly RgbaImage[]): void {
-  sourceTrouble.value = '';
   sources.value = images.map((image) => ({ name: 'Drawn picture', image, file: null }));
 }
 
 /** Takes pictures from files: the first, or for Vary as many as it can. */
 export async function editFiles(files: readonly File[]): Promise<void> {
+  await modelKnown();
   for (const blob of tool.value === 'vary' ? files : files.slice(0, 1)) {
     try {
       const size = await pictureSize(blob);
@@ -45,9 +43,21 @@ export async function editFiles(files: readonly File[]): Promise<void> {
       take({ name: blob.name, image: await cropPicture(blob, crop), file: { blob, size } }, 'morph');
     } catch {
       // Browsers say no more than that it did not work.
-      sourceTrouble.value = `This browser cannot read “${blob.name}” as a picture. Take a PNG, JPEG, WebP, GIF or AVIF file.`;
+      const text = `This browser cannot read “${blob.name}” as a picture. Take a PNG, JPEG, WebP, GIF or AVIF file.`;
+      notify({ kind: 'error', text });
     }
   }
+}
+
+/** Fulfils when there is a model, whose sizes pictures are cropped to. */
+function modelKnown(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = info.subscribe((now) => {
+      if (!now) return;
+      resolve();
+      queueMicrotask(() => stop()); // the first call comes before there is something to stop
+    });
+  });
 }
 
 /** Crops the first picture's file anew. */
@@ -87,10 +97,9 @@ const isSame = (a: Size, b: Size): boolean => a[0] === b[0] && a[1] === b[1];
 /** @param editor the tool to turn to, if the present one takes no picture */
 function take(one: Source, editor: 'inpaint' | 'morph'): void {
   batch(() => {
-    sourceTrouble.value = '';
     if (tool.value === 'draw' || tool.value === 'interpolate') tool.value = editor;
     if (tool.value !== 'vary') sources.value = [one];
     else if (sources.value.length < MOST_SOURCES) sources.value = [...sources.value, one];
-    else sourceTrouble.value = `${MOST_SOURCES} pictures are the most. Remove one first.`;
+    else notify({ kind: 'error', text: `${MOST_SOURCES} pictures are the most. Remove one first.` });
   });
 }

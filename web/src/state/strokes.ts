@@ -1,4 +1,5 @@
 import type { RgbaImage } from 'paella';
+import { enlarge } from '../files/enlarge.js';
 
 /** The part of a picture that is drawn anew. */
 export interface Mask {
@@ -16,7 +17,9 @@ export type MaskCommand =
   | { kind: 'stroke'; erase: boolean; diameter: number; points: readonly Point[] }
   | { kind: 'square'; erase: boolean; corner: Point; side: number }
   | { kind: 'replace'; values: Uint8Array }
-  | { kind: 'fill' | 'clear' | 'invert' };
+  | { kind: 'fill' | 'clear' }
+  /** Of whole tokens with a side of `factor` pixels: what is drawn, not what is painted. */
+  | { kind: 'invert'; factor: number };
 
 /** @returns another mask; the given one stays */
 export function applyCommand({ width, height, values }: Mask, command: MaskCommand): Mask {
@@ -45,7 +48,9 @@ export function applyCommand({ width, height, values }: Mask, command: MaskComma
       next.values.fill(0);
       break;
     case 'invert':
-      next.values.forEach((value, i) => (next.values[i] = 1 - value));
+      next.values.set(
+        pixelsOf(tokensOf(next, command.factor), command.factor).values.map((value) => 1 - value),
+      );
       break;
     default:
       throw new TypeError(`no such command: ${(command satisfies never as MaskCommand).kind}`);
@@ -54,31 +59,40 @@ export function applyCommand({ width, height, values }: Mask, command: MaskComma
 }
 
 /**
- * Which tokens are drawn for a mask: as the engine decides it, those with any pixel in it.
+ * Which tokens are drawn for a mask: those of which it covers half or more, so that erasing is as exact as painting.
  *
  * @param factor side of a token in pixels
- * @returns 1 or 0 for each, row by row
+ * @returns a mask whose pixels are tokens
  */
-export function tokensOf({ width, values }: Mask, factor: number): Uint8Array {
-  const columns = width / factor;
-  const tokens = new Uint8Array(values.length / factor ** 2);
+export function tokensOf({ width, height, values }: Mask, factor: number): Mask {
+  const tokens = { width: width / factor, height: height / factor };
+  const covered = new Uint16Array(tokens.width * tokens.height);
   values.forEach((value, i) => {
     const [x, y] = [i % width, Math.floor(i / width)];
-    if (value) tokens[Math.floor(y / factor) * columns + Math.floor(x / factor)] = 1;
+    covered[Math.floor(y / factor) * tokens.width + Math.floor(x / factor)] += value;
   });
-  return tokens;
+  return { ...tokens, values: Uint8Array.from(covered, (pixels) => Number(2 * pixels >= factor ** 2)) };
 }
 
-/** White and opaque where it is drawn anew, as the engine takes it. */
+/** The pixels of tokens. */
+export function pixelsOf({ width, height, values }: Mask, factor: number): Mask {
+  return { width: width * factor, height: height * factor, values: enlarge(values, width, 1, factor) };
+}
+
+/** A picture of a mask, white and opaque where it is, as the engine takes it. */
 export function imageOfMask({ width, height, values }: Mask): RgbaImage {
-  const data = new Uint8ClampedArray(4 * values.length);
-  values.forEach((value, i) => data.fill(255 * value, 4 * i, 4 * i + 3).fill(255, 4 * i + 3, 4 * i + 4));
+  const data = new Uint8ClampedArray(4 * values.length).fill(255);
+  values.forEach((value, i) => data.fill(255 * value, 4 * i, 4 * i + 3));
   return { width, height, data };
 }
 
-/** The values of a mask from a picture of it: the inverse of {@link imageOfMask}. */
-export function maskOfImage({ data }: RgbaImage): Uint8Array {
-  return Uint8Array.from({ length: data.length / 4 }, (_, i) => Number(data[4 * i] >= 128));
+/** The mask that a picture of it shows. */
+export function maskOfImage({ width, height, data }: RgbaImage): Mask {
+  return {
+    width,
+    height,
+    values: Uint8Array.from({ length: width * height }, (_, i) => Number(data[4 * i] >= 128)),
+  };
 }
 
 interface Bounds {

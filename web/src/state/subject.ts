@@ -1,16 +1,16 @@
 import { batch, computed } from '@preact/signals';
 import type { Subject } from '../engine/protocol.js';
 import { info } from './engine.js';
-import { mask, paint } from './mask.js';
+import { maskTokens, paint } from './mask.js';
 import type { SubjectText } from './recipe.js';
 import { captionOf, settings } from './settings.js';
 import { sides } from './sides.js';
 import { setSources, source, sources } from './source.js';
-import { imageOfMask, maskOfImage } from './strokes.js';
+import { imageOfMask, maskOfImage, pixelsOf } from './strokes.js';
 import { MOST_FRAMES, endPrompt, frames, strength, tool, usesSource } from './tool.js';
 
 /** Whether there is a mask at all, which changes more rarely than the mask. */
-const hasMask = computed(() => mask.value?.values.includes(1) ?? false);
+const hasMask = computed(() => maskTokens.value?.values.includes(1) ?? false);
 
 /** Why the tool cannot draw yet, and what to do; '' if it can. */
 export const missing = computed((): string => {
@@ -40,7 +40,12 @@ export function chosenSubject(): Subject {
     case 'draw':
       return { kind: 'generate', ...request };
     case 'inpaint':
-      return { kind: 'inpaint', ...request, image: source.value!.image, mask: imageOfMask(mask.value!) };
+      return {
+        kind: 'inpaint',
+        ...request,
+        image: source.value!.image,
+        mask: imageOfMask(pixelsOf(maskTokens.value!, info.value!.model.factor)),
+      };
     case 'outpaint':
       return { kind: 'outpaint', ...request, image: source.value!.image, sides: sides.value };
     case 'vary':
@@ -69,7 +74,7 @@ export function restoreSubject(subject: Subject | SubjectText): void {
     tool.value = kind === 'generate' ? 'draw' : kind;
     if ('image' in subject) setSources([subject.image]);
     if ('images' in subject) setSources(subject.images);
-    if ('mask' in subject) paint({ kind: 'replace', values: maskOfImage(subject.mask) });
+    if ('mask' in subject) paint({ kind: 'replace', values: maskOfImage(subject.mask).values });
     if (kind === 'outpaint') sides.value = subject.sides;
     if (kind === 'morph') strength.value = subject.strength;
     if (kind === 'interpolate') frames.value = subject.frames;

@@ -2,7 +2,7 @@ import type { RgbaImage } from 'paella';
 import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
-/** A picture, pixel by pixel; scaled by its style. */
+/** A picture, pixel by pixel; scaled by its style. Without a label it is for eyes alone, inside of what is labelled. */
 export function Picture({ image, label }: { image: RgbaImage | undefined; label: string }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
@@ -13,5 +13,6 @@ export function Picture({ image, label }: { image: RgbaImage | undefined; label:
       .current!.getContext('2d')!
       .putImageData(new ImageData(new Uint8ClampedArray(data), width, height), 0, 0);
   }, [image]);
-  return <canvas ref={canvas} class="picture" width={64} height={64} role="img" aria-label={label} />;
+  const words = label ? { role: 'img' as const, 'aria-label': label } : { 'aria-hidden': true };
+  return <canvas ref={canvas} class="picture" width={64} height={64} {...words} />;
 }

@@ -55,7 +55,7 @@ function Handle({ name }: { name: SideName }): JSX.Element {
   };
   return (
     <div
-      class={`handle ${name}`}
+      class={`handle handle-${name}`}
       aria-hidden="true"
       onPointerDown={begin}
       onPointerMove={go}

@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import { info } from '../../state/engine.js';
 import { brush, mask, maskTokens, paint, stroke } from '../../state/mask.js';
 import { source } from '../../state/source.js';
-import type { Point } from '../../state/strokes.js';
+import { type Point, pixelsOf } from '../../state/strokes.js';
 import { Picture } from '../picture.js';
 import { MaskTools } from './mask-tools.js';
 
@@ -54,7 +54,7 @@ export function MaskEditor(): JSX.Element {
       Math.min([columns, rows][i] - 1, Math.max(0, at + (by?.[i] ?? 0))),
     );
     cursor.value = [column, row];
-    const isDrawn = (): boolean => maskTokens.value[row * columns + column] === 1;
+    const isDrawn = (): boolean => maskTokens.value!.values[row * columns + column] === 1;
     // Space toggles; with Shift, arrows paint as they go.
     if (!by || event.shiftKey) {
       const erase = by ? brush.value.erase : isDrawn();
@@ -94,9 +94,9 @@ export function MaskEditor(): JSX.Element {
         <div class="token-cursor" style={box([cursor.value[0] * factor, cursor.value[1] * factor], factor)} />
         {ring.value && <div class={`brush-ring${brush.value.erase ? ' erases' : ''}`} style={ring.value} />}
       </div>
-      <p id="mask-hint" class="hint">
-        The framed squares are drawn anew. With the keyboard: arrows move by a square, Space paints or clears
-        it, Shift and arrows paint a line.
+      <p id="mask-hint" class="note">
+        Violet squares are drawn anew. With the keyboard: arrows move by a square, Space paints or clears it,
+        Shift and arrows paint a line.
       </p>
       <p class="visually-hidden" role="status">
         {said.value}
@@ -112,23 +112,20 @@ const moves: Record<string, Point | undefined> = {
   ArrowDown: [0, 1],
 };
 
-/** Seen on any picture: few are violet. What is painted is darker than the rest of the tokens that it reaches. */
+/** Seen on any picture: few are violet. What is painted but covers too little of its token is paler. */
 const TINT = [112, 48, 240];
-const [PAINTED, REACHED] = [160, 90];
+const [DRAWN, TOO_LITTLE] = [150, 60];
 
 function MaskOverlay({ factor }: { factor: number }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const now = mask.value!;
-  const tokens = maskTokens.value;
-  const { width, height } = now;
+  const { width, height, values } = mask.value!;
+  const drawn = useComputed(() => pixelsOf(maskTokens.value!, factor).values).value;
   useLayoutEffect(() => {
     const pixels = new ImageData(width, height);
-    now.values.forEach((value, i) => {
-      const [x, y] = [i % width, Math.floor(i / width)];
-      const isDrawn = tokens[Math.floor(y / factor) * (width / factor) + Math.floor(x / factor)] === 1;
-      if (isDrawn) pixels.data.set([...TINT, value ? PAINTED : REACHED], 4 * i);
+    values.forEach((value, i) => {
+      if (drawn[i] || value) pixels.data.set([...TINT, drawn[i] ? DRAWN : TOO_LITTLE], 4 * i);
     });
     canvas.current!.getContext('2d')!.putImageData(pixels, 0, 0);
-  }, [now, tokens]);
+  }, [values, drawn]);
   return <canvas ref={canvas} class="mask-overlay" width={width} height={height} aria-hidden="true" />;
 }

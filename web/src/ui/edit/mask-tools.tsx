@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { maskActions } from '../../state/edit-actions.js';
-import { LARGEST_BRUSH, brush } from '../../state/mask.js';
+import { LARGEST_BRUSH, SMALLEST_BRUSH, brush } from '../../state/mask.js';
 import { keyText } from '../../state/shortcuts.js';
 import { ActionButton } from './action-button.js';
 
@@ -18,7 +18,7 @@ export function MaskTools(): JSX.Element {
         <span>Size</span>
         <input
           type="range"
-          min="1"
+          min={SMALLEST_BRUSH}
           max={LARGEST_BRUSH}
           value={size}
           aria-keyshortcuts={`${smaller.keys} ${larger.keys}`}

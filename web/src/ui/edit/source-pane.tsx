@@ -8,10 +8,9 @@ import {
   editFiles,
   removeSource,
   source,
-  sourceTrouble,
   sources,
 } from '../../state/source.js';
-import { type Tool, tool, usesSource } from '../../state/tool.js';
+import { type Tool, tool } from '../../state/tool.js';
 import { SelectField } from '../field.js';
 import { Picture } from '../picture.js';
 import { ActionButton } from './action-button.js';
@@ -22,19 +21,17 @@ const editors: Partial<Record<Tool, ComponentType>> = {
   inpaint: MaskEditor,
   outpaint: CanvasPreview,
   vary: Originals,
-  morph: Original,
 };
 
-/** The picture that a tool begins with, and what the tool does to it; nothing for tools that need none. */
-export function SourcePane(): JSX.Element | null {
-  const Editor = editors[tool.value];
-  if (!usesSource.value || !info.value || !Editor) return null;
+/** The picture that a tool begins with, and what the tool does to it. There must be a model. */
+export function SourcePane(): JSX.Element {
+  const Editor = editors[tool.value] ?? Original;
   return (
     <section class="source" aria-label="Picture to begin with">
       {source.value ? <Editor /> : <NoPicture />}
       <div class="source-bar">
         <label class="button">
-          {source.value && tool.value !== 'vary' ? 'Choose another picture' : 'Choose a picture'}
+          {buttonText()}
           <input
             type="file"
             accept="image/*"
@@ -47,13 +44,13 @@ export function SourcePane(): JSX.Element | null {
         </label>
         {source.value?.file && tool.value !== 'vary' && <Crop file={source.value.file} />}
       </div>
-      {sourceTrouble.value && (
-        <p class="problem" role="alert">
-          {sourceTrouble.value}
-        </p>
-      )}
     </section>
   );
+}
+
+function buttonText(): string {
+  if (!source.value) return 'Choose a picture';
+  return tool.value === 'vary' ? 'Add a picture' : 'Choose another picture';
 }
 
 function NoPicture(): JSX.Element {

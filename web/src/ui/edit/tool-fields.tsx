@@ -40,7 +40,7 @@ function SideFields(): JSX.Element {
           </button>
         ))}
       </div>
-      <p class="hint">
+      <p class="note">
         The new picture has {canvasSize.value.join(' × ')} pixels; steps are of {sizeMultiple}.
       </p>
     </fieldset>
@@ -49,24 +49,26 @@ function SideFields(): JSX.Element {
 
 /** A slider alone: what a share means is seen, not computed. */
 function StrengthField(): JSX.Element {
+  const percent = `${Math.round(100 * strength.value)} %`;
   return (
-    <label class="strength">
-      <span>Strength</span>
-      <output>{Math.round(100 * strength.value)} %</output>
+    <div class="strength field">
+      <label for="strength">Strength</label>
+      <output for="strength">{percent}</output>
       <input
+        id="strength"
         type="range"
         min="0.05"
         max="1"
         step="0.05"
         value={strength.value}
-        aria-describedby="strength-hint"
-        aria-valuetext={`${Math.round(100 * strength.value)} %`}
+        aria-describedby="strength-note"
+        aria-valuetext={percent}
         onInput={(event) => (strength.value = event.currentTarget.valueAsNumber)}
       />
-      <small id="strength-hint" class="hint">
+      <p id="strength-note" class="note">
         Little keeps the picture, all of it leaves nothing.
-      </small>
-    </label>
+      </p>
+    </div>
   );
 }
 

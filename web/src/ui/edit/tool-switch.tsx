@@ -35,7 +35,7 @@ export function ToolSwitch(): JSX.Element {
           );
         })}
       </div>
-      <p id="tool-purpose" class="hint">
+      <p id="tool-purpose" class="note">
         {purposes[tool.value]}
       </p>
     </fieldset>
