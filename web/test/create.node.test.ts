@@ -43,7 +43,7 @@ function pixels(page: Page): Promise<string> {
     .evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL());
 }
 
-const status = (page: Page, hasText: string) => page.getByRole('status').filter({ hasText });
+const status = (page: Page, hasText: string | RegExp) => page.getByRole('status').filter({ hasText });
 const thumbnails = (page: Page) => page.getByRole('region', { name: 'Gallery' }).getByRole('listitem');
 const shownStep = (page: Page) => page.getByRole('slider', { name: 'Shown step' });
 
@@ -71,15 +71,24 @@ describe('the Create tab', () => {
   it('shows every step of every picture, live and afterwards', async () => {
     const { page, problems } = await open({ count: 2 });
     await page.getByRole('button', { name: 'Generate' }).click({ timeout: 60_000 });
-    await status(page, `Step 1 of ${STEPS}`).waitFor({ timeout: 90_000 });
-    const first = await pixels(page);
+    // A step and its picture at one moment, while the next one is on its way.
+    const live = await page.waitForFunction(
+      () => {
+        const stage = document.querySelector('[aria-label="Picture"]')!;
+        const step = /^Step (\d+)/.exec(stage.querySelector('[role=status]')!.textContent)?.[1];
+        return step && { step, picture: stage.querySelector('canvas')!.toDataURL() };
+      },
+      undefined,
+      { timeout: 90_000 },
+    );
+    const { step, picture } = (await live.jsonValue()) as { step: string; picture: string };
     await page.getByText(/^Done in/).waitFor({ timeout: 90_000 });
     const final = await pixels(page);
 
-    await shownStep(page).press('Home');
-    await expect.poll(() => shownStep(page).getAttribute('aria-valuetext')).toBe(`step 1 of ${STEPS}`);
-    expect(await pixels(page)).toBe(first);
-    expect(first).not.toBe(final);
+    await shownStep(page).fill(step);
+    await expect.poll(() => shownStep(page).getAttribute('aria-valuetext')).toBe(`step ${step} of ${STEPS}`);
+    expect(await pixels(page)).toBe(picture);
+    expect(picture).not.toBe(final);
     await page.getByRole('button', { name: 'Play', exact: true }).click();
     await page.getByRole('button', { name: 'Play', exact: true }).waitFor(); // it has come to its end
     expect(await pixels(page)).toBe(final);
@@ -180,15 +189,40 @@ describe('the Create tab', () => {
     const prompt = page.getByLabel('Prompt', { exact: true });
     await page.getByRole('button', { name: 'Generate', disabled: false }).waitFor({ timeout: 60_000 });
     await prompt.press('Enter');
-    await status(page, 'Step 2 of 30').waitFor({ timeout: 60_000 });
+    await status(page, /^Step \d+ of 30/).waitFor({ timeout: 60_000 });
     await prompt.press('Escape');
     await page.getByText(/^Stopped after \d+ of 30 steps/).waitFor();
     expect(await thumbnails(page).count()).toBe(0);
     await page.getByLabel('Style').press('Control+Enter');
-    await status(page, 'Step 1 of 30').waitFor({ timeout: 60_000 });
+    await status(page, /^Step \d+ of 30/).waitFor({ timeout: 60_000 });
     await page.getByRole('button', { name: 'Stop' }).press('Enter');
     await page.getByText(/^Stopped after/).waitFor();
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Generate');
+    expect(problems).toEqual([]);
+  });
+
+  it('keeps what is finished of a run that is stopped', async () => {
+    const { page, problems } = await studio.page(undefined, async (blank) => {
+      await blank.addInitScript(
+        (stored) => (localStorage['paella-settings'] = stored),
+        JSON.stringify({ count: 2, steps: 8, renoiseSteps: 7 }),
+      );
+      // As if two pictures did not fit into one pass.
+      await blank.route('**/assets/engine*.js', async (route) => {
+        const response = await route.fetch();
+        const oneByOne = `addEventListener('message', ({ data }) => {
+          if (data.path?.[0] === 'draw') data.argumentList[0].value.oneByOne = true;
+        });`;
+        await route.fulfill({ response, body: oneByOne + (await response.text()) });
+      });
+    });
+    await page.getByRole('button', { name: 'Generate' }).click({ timeout: 60_000 });
+    await status(page, '1 of 2 pictures done').waitFor({ timeout: 90_000 });
+    await page.keyboard.press('Escape');
+    await status(page, 'Stopped').waitFor();
+    await expect.poll(() => thumbnails(page).count()).toBe(1);
+    await page.reload();
+    await expect.poll(() => thumbnails(page).count()).toBe(1);
     expect(problems).toEqual([]);
   });
 

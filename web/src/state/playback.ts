@@ -1,4 +1,4 @@
-import { effect, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { shownPicture, shownStep } from './drawing.js';
 import { shown } from './stage.js';
 
@@ -41,6 +41,7 @@ effect(() => {
 });
 
 /** Another picture stands still. */
+const shownRequest = computed(() => shown.value?.request);
 effect(() => {
-  if (shown.value?.request) pause();
+  if (shownRequest.value) pause();
 });

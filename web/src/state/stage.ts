@@ -32,9 +32,10 @@ export const shownImage = computed<RgbaImage | undefined>(() => {
 const decoded = new Map<string, RgbaImage[]>();
 const DECODED_PICTURES = 20;
 
-/** A new picture takes the stage. */
+/** What is drawn takes the stage, but only when it begins. */
+const begun = computed(() => drawing.value?.request);
 effect(() => {
-  if (drawing.value?.request) close();
+  if (begun.value) close();
 });
 
 /** Back to what is drawn, or was drawn last. */

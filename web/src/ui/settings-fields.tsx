@@ -29,7 +29,12 @@ export function SettingsFields(): JSX.Element {
         />
         <FineTuning />
         <div class="row">
-          <button type="button" disabled={!info.value} onClick={useModelSettings}>
+          <button
+            type="button"
+            title="As the model was made to draw"
+            disabled={!info.value}
+            onClick={useModelSettings}
+          >
             Reset
           </button>
           <button type="button" onClick={() => void copyLink()}>

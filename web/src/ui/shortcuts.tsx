@@ -10,8 +10,8 @@ const always = signal(true);
 /** What the form, the scrubber and lists do by themselves. */
 const builtIn: readonly [keys: string, label: string][] = [
   ['Enter', 'Generate, from the prompt'],
-  ['Ctrl or Cmd+Enter', 'Generate, from anywhere in the form'],
-  ['← →', 'Another step, picture or tab, where the focus is'],
+  ['Ctrl+Enter', 'Generate, from anywhere in the form; Cmd on a Mac'],
+  ['← →', 'Another step, picture or tab, by the focus'],
   ['Delete', 'Delete the picture, in the gallery'],
 ];
 

@@ -23,11 +23,6 @@ export function Stage(): JSX.Element {
   }, [drawing.value?.request]);
   return (
     <section ref={section} class="stage" aria-label="Picture">
-      {opened.value && drawing.value && (
-        <button type="button" class="quiet" onClick={close}>
-          {isDrawing.value ? '← Back to what is being drawn' : '← Back to what was drawn last'}
-        </button>
-      )}
       <Progress />
       <DrawingTrouble />
       <Frame image={shownImage.value} now={now} />
@@ -115,14 +110,19 @@ function Progress(): JSX.Element | null {
   return (
     <div class="progress" hidden={!now && isCurrent}>
       <p>
-        <span role="status">{now && isCurrent && statusOf(now)}</span>
         {!isCurrent && <span>From the gallery</span>}
+        <span role="status">{now && isCurrent && statusOf(now)}</span>
         {now && isRunning && progress.value > 0 && (
           <span class="note">
             {seconds.toFixed(1)} s · {speed(progress.value * now.steps, seconds)}
           </span>
         )}
         {now?.result && isCurrent && <span class="note">{speed(now.steps, now.result.seconds)}</span>}
+        {now && opened.value && (
+          <button type="button" class="quiet" onClick={close}>
+            {isRunning ? 'Back to what is being drawn' : 'Back to what was drawn last'}
+          </button>
+        )}
       </p>
       {isRunning && <progress max={1} value={progress.value} aria-label="Steps done" />}
     </div>
