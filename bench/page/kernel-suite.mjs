@@ -27,12 +27,14 @@ const BUDGET = 3000;
 /**
  * @param {import('@paella/tensor').Device} device
  * @param {SuiteOptions} options
- * @param {{ signal: AbortSignal, onReport: (report: SuiteReport) => void }} run stops between two cases
+ * @param {{ signal: AbortSignal, onReport: (report: SuiteReport) => void }} run it stops between two cases, and reports
+ *   nothing where there are none
  * @throws PaellaError `aborted` if the signal fires, `device-lost`, `out-of-memory`, `validation`
  */
 export async function runKernelSuite(device, { filter, rounds }, { signal, onReport }) {
   const wanted = filter.toLowerCase();
   const chosen = cases.filter(({ name }) => name.toLowerCase().includes(wanted));
+  if (chosen.length === 0) return;
   const ceilings = await measureCeilings(device.info.name, { fma, copy });
   onReport({ kind: 'begun', ceilings, cases: chosen.length });
   for (const [i, one] of chosen.entries()) {

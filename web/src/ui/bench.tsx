@@ -113,14 +113,14 @@ function Results({ of: { results } }: { of: Benchmark }): JSX.Element {
   return (
     <section class="wide" aria-labelledby={caption}>
       <h2 id={caption}>Results</h2>
-      <div class="scroll" role="region" aria-labelledby={caption} tabIndex={0}>
+      <div class="scroll" role="region" aria-label="Results, as a table" tabIndex={0}>
         <table>
           <thead>
             <tr>
               <th scope="col">Case</th>
               <th scope="col">ms</th>
               <th scope="col">Speed</th>
-              <th scope="col">Of the ceiling</th>
+              <th scope="col">Ceiling</th>
             </tr>
           </thead>
           <tbody>
@@ -131,8 +131,9 @@ function Results({ of: { results } }: { of: Benchmark }): JSX.Element {
         </table>
       </div>
       <p class="note">
-        The speed is the one that binds: arithmetic, or bytes that must be read and written at least. Small
-        cases fit into caches, which can lift them over 100 %.
+        The speed is the one that binds, arithmetic or bytes that must be read and written at least; beside
+        it, how much that is of what the adapter can do at most. Small cases fit into caches, which can lift
+        them over 100 %.
       </p>
       <div class="row">
         <button type="button" onClick={() => void copy()}>

@@ -24,6 +24,8 @@ interface LineChartProps {
 }
 
 const HEIGHT = 220;
+/** Between marks of the x axis, which counts. */
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 const STROKES = [
   { colour: '--accent', dash: [] },
   { colour: '--danger', dash: [6, 4] },
@@ -127,7 +129,7 @@ function optionsOf(host: HTMLElement, { xLabel, lines, fromZero, markOf }: Chart
     legend: { show: false },
     cursor: { show: false },
     axes: [
-      { ...axis, label: xLabel, labelSize: 18 },
+      { ...axis, label: xLabel, labelSize: 18, size: 30, incrs: STEPS },
       { ...axis, scale: 'left', label: names(left), labelSize: 18, size: 44 },
       ...(right.length > 0
         ? [

@@ -7,7 +7,7 @@ import { Picture } from '../picture.js';
 export function ChosenPicture({ now }: { now: Drawing }): JSX.Element {
   return (
     <div class="chosen">
-      <Picture image={shownImage.value} label="The picture after the shown step" />
+      <Picture image={shownImage.value} label="The picture at this step" />
       {now.trails.length > 1 && (
         <label>
           Picture{' '}

@@ -17,7 +17,7 @@ export function DeviceFacts(): JSX.Element {
         <h2>Memory now</h2>
         <Memory />
       </section>
-      <section aria-label="Device">
+      <section class="broad" aria-label="Device">
         <h2>Device</h2>
         {info.value && <Adapter of={info.value.adapter} />}
         <p class="note">
