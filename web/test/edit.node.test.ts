@@ -111,7 +111,7 @@ async function show(name: string): Promise<void> {
     ['phone', PHONE, 'dark'],
   ] as const) {
     await page.setViewportSize(viewport);
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' }); // or colours are on their way
     await saveOutput(`edit-${name}-${device}.png`, await page.screenshot({ fullPage: true }));
     expect(await violations(page), `${name} on a ${device}`).toEqual([]);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(viewport.width);
@@ -199,6 +199,12 @@ describe('the tools', () => {
     await page.getByRole('button', { name: 'Edit this' }).click();
     expect(await pixelsOf(page.getByRole('img', { name: 'Picture to begin with' }))).toEqual(result);
     expect(await area()).toBe(0);
+
+    // The gallery knows what the result was made from.
+    await page.getByRole('button', { name: /^a green leaf/ }).click();
+    await page.getByRole('button', { name: 'Use its settings' }).click();
+    expect(await painted()).toEqual(mask);
+    expect(await pixelsOf(page.getByRole('img', { name: 'Picture to begin with' }))).toEqual(apple);
   });
 
   it('outpaint: the picture stays where it is on the larger canvas', async () => {

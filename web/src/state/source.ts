@@ -1,6 +1,6 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { RgbaImage } from 'paella';
-import { type Size, cropPicture, pictureSize } from '../picture-file.js';
+import { type Size, cropPicture } from '../picture-file.js';
 import { info } from './engine.js';
 import { notify } from './notices.js';
 import { settings } from './settings.js';
@@ -38,9 +38,8 @@ export async function editFiles(files: readonly File[]): Promise<void> {
   await modelKnown();
   for (const blob of tool.value === 'vary' ? files : files.slice(0, 1)) {
     try {
-      const size = await pictureSize(blob);
-      const [crop] = cropsOf(size);
-      take({ name: blob.name, image: await cropPicture(blob, crop), file: { blob, size } }, 'morph');
+      const { image, size } = await cropPicture(blob, (own) => cropsOf(own)[0]);
+      take({ name: blob.name, image, file: { blob, size } }, 'morph');
     } catch {
       // Browsers say no more than that it did not work.
       const text = `This browser cannot read “${blob.name}” as a picture. Take a PNG, JPEG, WebP, GIF or AVIF file.`;
@@ -64,7 +63,7 @@ function modelKnown(): Promise<void> {
 export async function cropSource(size: Size): Promise<void> {
   const [{ file, name }, ...others] = sources.value;
   if (!file) return;
-  const image = await cropPicture(file.blob, size);
+  const { image } = await cropPicture(file.blob, () => size);
   sources.value = [{ name, image, file }, ...others];
 }
 

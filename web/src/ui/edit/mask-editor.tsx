@@ -60,7 +60,7 @@ export function MaskEditor(): JSX.Element {
       const erase = by ? brush.value.erase : isDrawn();
       paint({ kind: 'square', erase, corner: [column * factor, row * factor], side: factor });
     }
-    said.value = `Column ${column + 1}, row ${row + 1}: ${isDrawn() ? 'drawn anew' : 'kept'}`;
+    said.value = `Column ${column + 1}, row ${row + 1}: ${isDrawn() ? 'drawn anew' : 'kept'}.`;
   };
 
   const box = ([x, y]: Point, width: number, height = width): Record<string, string> => ({
@@ -69,6 +69,7 @@ export function MaskEditor(): JSX.Element {
     width: `${(100 * width) / image.width}%`,
     height: `${(100 * height) / image.height}%`,
   });
+  const count = maskTokens.value!.values.reduce((sum, value) => sum + value, 0);
   const ring = useComputed(() => hover.value && box(hover.value, brush.value.size * factor));
 
   return (
@@ -98,8 +99,8 @@ export function MaskEditor(): JSX.Element {
         Violet squares are drawn anew. With the keyboard: arrows move by a square, Space paints or clears it,
         Shift and arrows paint a line.
       </p>
-      <p class="visually-hidden" role="status">
-        {said.value}
+      <p class="note" role="status">
+        {said.value} {count} of {columns * rows} squares are drawn anew.
       </p>
     </>
   );
