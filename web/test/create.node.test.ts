@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Download, Page } from 'playwright';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveOutput } from '../../test/fixtures.js';
+import { violations } from './axe.js';
 import { type Studio, openStudio } from './studio.js';
 
 let studio: Studio;
@@ -272,9 +273,10 @@ describe('the Create tab', () => {
     expect(problems).toEqual([]);
   });
 
-  it('looks well', async () => {
+  it('looks well, and axe finds nothing', async () => {
     const { page, problems } = await open({ count: 4 });
     await saveOutput('create-empty.png', await page.screenshot());
+    expect(await violations(page)).toEqual([]);
     await generate(page);
     await expect.poll(() => thumbnails(page).count()).toBe(4);
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -282,9 +284,19 @@ describe('the Create tab', () => {
       for (const width of [1280, 360]) {
         await page.setViewportSize({ width, height: width < 1000 ? 740 : 800 });
         await page.waitForTimeout(300); // colours fade
+        expect(await violations(page)).toEqual([]);
         expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
         await saveOutput(`create-${colorScheme}-${width}.png`, await page.screenshot({ fullPage: true }));
       }
+      await thumbnails(page).nth(1).getByRole('button').click();
+      await page.getByLabel('Seed', { exact: true }).fill('');
+      await page.getByText('Fine tuning').click();
+      await page.getByRole('button', { name: 'Copy link' }).click();
+      expect(await violations(page)).toEqual([]);
+      await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+      await saveOutput(`create-shortcuts-${colorScheme}.png`, await page.screenshot());
+      expect(await violations(page)).toEqual([]);
+      await page.keyboard.press('Escape');
     }
     expect(problems).toEqual([]);
   });
