@@ -59,6 +59,9 @@ describe('the Inspect tab', () => {
     const { page, problems } = await open();
     await drawAndInspect(page);
     await page.getByText('not measured yet').waitFor();
+    await page.getByRole('button', { name: /measure/i }).click();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByText(/^Measuring draws the same picture/).waitFor();
     await measure(page);
     expect(await violations(page)).toEqual([]);
     await saveOutput('inspect.png', await page.screenshot({ fullPage: true }));

@@ -25,12 +25,16 @@ export const isMeasuring = computed(
   () => measured.value !== null && !measured.value.result && !measured.value.trouble,
 );
 
+/** Which measurement is wanted: what was stopped may still have something to say. */
+let wanted = 0;
+
 /** Draws what lies on the stage again, and measures it: see {@link measurement}. */
 export async function measure(): Promise<void> {
   const request = shown.value?.request;
   if (!request || isMeasuring.value) return;
+  const mine = ++wanted;
   const update = (change: Partial<Measured>): void => {
-    if (measured.value?.request === request) measured.value = { ...measured.value, ...change };
+    if (mine === wanted) measured.value = { ...measured.value!, ...change };
   };
   measured.value = { request, progress: 0, result: null, trouble: null };
   try {
@@ -38,6 +42,14 @@ export async function measure(): Promise<void> {
   } catch (error) {
     update({ trouble: troubleOf(error) });
   }
+}
+
+/** Stops at once for the reader; the engine ends the step it is at. */
+export async function stopMeasuring(): Promise<void> {
+  if (!isMeasuring.value) return;
+  wanted++;
+  measured.value = null;
+  await engine.cancel();
 }
 
 /** One picture after one of its steps. */

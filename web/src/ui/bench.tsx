@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { useId } from 'preact/hooks';
+import { running } from '../engine/client.js';
 import type { CaseResult } from '../engine/protocol.js';
 import { type Benchmark, benchmark, isMeasuring, json, measure, options, stop } from '../state/benchmark.js';
-import { isDrawing } from '../state/drawing.js';
 import { phase } from '../state/engine.js';
 import { notify } from '../state/notices.js';
 import { save } from '../state/saving.js';
@@ -34,7 +34,7 @@ export function Bench(): JSX.Element {
 function Controls(): JSX.Element {
   const { filter, rounds } = options.value;
   const isValid = Number.isInteger(rounds) && rounds >= 1 && rounds <= MAX_ROUNDS;
-  const isReady = phase.value.kind === 'ready' && !isDrawing.value && isValid;
+  const isReady = phase.value.kind === 'ready' && running.value === 0 && isValid;
   return (
     <form
       class="bar"

@@ -1,6 +1,14 @@
 import type { JSX } from 'preact';
+import { running } from '../engine/client.js';
 import { isDrawing } from '../state/drawing.js';
-import { drewAnother, isMeasuring, measure, measurement, snapshot } from '../state/inspection.js';
+import {
+  drewAnother,
+  isMeasuring,
+  measure,
+  measurement,
+  snapshot,
+  stopMeasuring,
+} from '../state/inspection.js';
 import { shown } from '../state/stage.js';
 import { tab } from '../state/view.js';
 import { ChosenPicture } from './inspect/chosen-picture.js';
@@ -56,9 +64,15 @@ function Nothing(): JSX.Element {
 }
 
 function MeasureButton(): JSX.Element {
-  const isBusy = isMeasuring.value || isDrawing.value;
+  if (isMeasuring.value) {
+    return (
+      <button type="button" onClick={() => void stopMeasuring()}>
+        Stop
+      </button>
+    );
+  }
   return (
-    <button type="button" class="primary" disabled={isBusy} onClick={() => void measure()}>
+    <button type="button" class="primary" disabled={running.value > 0} onClick={() => void measure()}>
       {measurement.value?.result ? 'Measure again' : 'Draw again and measure'}
     </button>
   );
