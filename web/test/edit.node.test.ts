@@ -250,6 +250,20 @@ describe('the tools', () => {
     await page.getByLabel('Pictures', { exact: true }).fill('1');
   });
 
+  it('vary: says why a model without an image encoder cannot', async () => {
+    const other = await studio.page(undefined, (one) =>
+      one.route('**/model.json', async (request) => {
+        const response = await request.fetch();
+        const { image_encoder: _, ...card } = (await response.json()) as Record<string, unknown>;
+        await request.fulfill({ response, json: card });
+      }),
+    );
+    await other.page.getByRole('radio', { name: 'Vary' }).check();
+    await other.page.getByText('This model has no image encoder').waitFor();
+    expect(await other.page.getByRole('button', { name: 'Generate' }).isEnabled()).toBe(false);
+    await other.page.close();
+  });
+
   it('morph: a dropped picture shows through, cropped to what can be drawn', async () => {
     await drop(await pictureFile('halves.png', 'red', 'blue'));
     const source = page.getByRole('img', { name: 'Picture to begin with' });

@@ -2,9 +2,8 @@ import { computed, effect, signal } from '@preact/signals';
 import { shownPicture, shownStep } from './drawing.js';
 import { shown } from './stage.js';
 
-const FRAME_MS = 160;
-/** For those who asked for less motion, what they start themselves is slow enough to be followed. */
-const CALM_FRAME_MS = 1000;
+/** How long a frame is shown. For those who asked for less motion, what they start themselves can be followed. */
+export const frameMs = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 1000 : 160);
 
 /** Whether the steps of the picture on the stage go by. */
 export const isPlaying = signal(false);
@@ -29,14 +28,10 @@ export function showStep(step: number): void {
 
 effect(() => {
   if (!isPlaying.value) return undefined;
-  const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  const timer = setInterval(
-    () => {
-      if (shownStep.value === null) pause();
-      else showStep(shownStep.value + 1);
-    },
-    isCalm ? CALM_FRAME_MS : FRAME_MS,
-  );
+  const timer = setInterval(() => {
+    if (shownStep.value === null) pause();
+    else showStep(shownStep.value + 1);
+  }, frameMs());
   return () => clearInterval(timer);
 });
 

@@ -2,24 +2,20 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { shownPicture, shownStep } from '../../state/drawing.js';
-
-const FRAME_MS = 160;
-/** For those who asked for less motion, what they start themselves is slow enough to be followed. */
-const CALM_FRAME_MS = 1000;
+import { frameMs } from '../../state/playback.js';
 
 /** Plays the pictures of an interpolation, there and back, or goes to one of them. */
 export function FramePlayer({ count }: { count: number }): JSX.Element {
   const isPlaying = useSignal(false);
   useEffect(() => {
     if (!isPlaying.value) return undefined;
-    const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     let by = 1;
     const go = (): void => {
       const next = shownPicture.value + by;
       if (next < 0 || next >= count) by = -by;
       show(shownPicture.value + by);
     };
-    const timer = setInterval(go, isCalm ? CALM_FRAME_MS : FRAME_MS);
+    const timer = setInterval(go, frameMs());
     return () => clearInterval(timer);
   }, [isPlaying.value, count]);
   return (

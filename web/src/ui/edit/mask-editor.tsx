@@ -63,14 +63,14 @@ export function MaskEditor(): JSX.Element {
     said.value = `Column ${column + 1}, row ${row + 1}: ${isDrawn() ? 'drawn anew' : 'kept'}.`;
   };
 
-  const box = ([x, y]: Point, width: number, height = width): Record<string, string> => ({
+  const square = ([x, y]: Point, side: number): Record<string, string> => ({
     left: `${(100 * x) / image.width}%`,
     top: `${(100 * y) / image.height}%`,
-    width: `${(100 * width) / image.width}%`,
-    height: `${(100 * height) / image.height}%`,
+    width: `${(100 * side) / image.width}%`,
+    height: `${(100 * side) / image.height}%`,
   });
   const count = maskTokens.value!.values.reduce((sum, value) => sum + value, 0);
-  const ring = useComputed(() => hover.value && box(hover.value, brush.value.size * factor));
+  const ring = useComputed(() => hover.value && square(hover.value, brush.value.size * factor));
 
   return (
     <>
@@ -92,7 +92,10 @@ export function MaskEditor(): JSX.Element {
         <Picture image={image} label="Picture to begin with" />
         <MaskOverlay factor={factor} />
         <div class="token-lines" style={{ backgroundSize: `${100 / columns}% ${100 / rows}%` }} />
-        <div class="token-cursor" style={box([cursor.value[0] * factor, cursor.value[1] * factor], factor)} />
+        <div
+          class="token-cursor"
+          style={square([cursor.value[0] * factor, cursor.value[1] * factor], factor)}
+        />
         {ring.value && <div class={`brush-ring${brush.value.erase ? ' erases' : ''}`} style={ring.value} />}
       </div>
       <p id="mask-hint" class="note">
