@@ -5,6 +5,7 @@
  * Vite, because the engine's worker loads some of the library later: esbuild puts all that `paella` exports into the
  * chunk that such imports share with the first load, which it makes half as large again.
  */
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +17,12 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 const site = resolve(process.argv[2] ?? join(here, 'dist'));
 
 const { outputs, modules } = await bundle();
-const isPage = (/** @type {string} */ name) => name.endsWith('.html');
-const names = [...outputs.keys()].sort((a, b) => Number(isPage(a)) - Number(isPage(b)));
+for (const file of await readdir(join(here, 'public'))) {
+  outputs.set(file, await readFile(join(here, 'public', file)));
+}
+outputs.set('service-worker.js', await serviceWorker(outputs));
+const isAsset = (/** @type {string} */ name) => name.startsWith('assets/');
+const names = [...outputs.keys()].sort((a, b) => Number(isAsset(b)) - Number(isAsset(a)));
 
 await cp(join(here, '../packages/paella/models'), join(site, 'models'), {
   recursive: true,
@@ -37,6 +42,7 @@ async function bundle() {
   const result = await build({
     configFile: false,
     root: join(here, 'src'),
+    publicDir: join(here, 'public'),
     base: './',
     logLevel: 'warn',
     plugins: plugins(),
@@ -63,6 +69,33 @@ async function bundle() {
     result.output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : file.source]),
   );
   return { outputs: files, modules: found };
+}
+
+/**
+ * The script that keeps all files for visits without a network.
+ *
+ * @param {ReadonlyMap<string, string | Uint8Array>} all files of the site
+ */
+async function serviceWorker(all) {
+  const files = [...all.keys()].filter((name) => !/\.(map|html)$/.test(name)).sort();
+  const hash = createHash('sha256');
+  for (const name of [...files, 'index.html']) hash.update(name).update(all.get(name) ?? '');
+  const version = hash.digest('hex').slice(0, 16);
+  const result = await build({
+    configFile: false,
+    root: here,
+    logLevel: 'warn',
+    define: { BUILD: JSON.stringify({ version, files }) },
+    build: {
+      target: 'es2022',
+      modulePreload: false,
+      reportCompressedSize: false,
+      write: false,
+      rolldownOptions: { input: join(here, 'src/service-worker/service-worker.ts') },
+    },
+  });
+  if (!('output' in result)) throw new Error('a single build was asked for');
+  return result.output[0].code;
 }
 
 /** All workers are a `worker.ts`; their folders have names. @param {{ facadeModuleId: string | null }} chunk */
