@@ -12,10 +12,14 @@ beforeAll(async () => {
 
 afterAll(() => studio.close());
 
-/** Opens the page with the settings of a quick picture. */
-const open = (options?: BrowserContextOptions): Promise<{ page: Page; problems: string[] }> =>
-  studio.page(options, (page) =>
-    page.addInitScript(() => {
+/**
+ * Opens the page with the settings of a quick picture.
+ *
+ * @param prelude what the engine's worker runs before its own script
+ */
+const open = (options?: BrowserContextOptions, prelude = ''): Promise<{ page: Page; problems: string[] }> =>
+  studio.page(options, async (page) => {
+    await page.addInitScript(() => {
       localStorage['paella-settings'] = JSON.stringify({
         prompt: 'a red apple',
         seed: 7,
@@ -23,8 +27,12 @@ const open = (options?: BrowserContextOptions): Promise<{ page: Page; problems: 
         renoiseSteps: 3,
       });
       localStorage['paella-software-hint'] = 'dismissed';
-    }),
-  );
+    });
+    await page.route(/\/assets\/engine-[^/]*\.js$/, async (request) => {
+      const response = await request.fetch();
+      await request.fulfill({ response, body: `${prelude};${await response.text()}` });
+    });
+  });
 
 /** Draws the picture, and goes to the Inspect tab. */
 async function drawAndInspect(page: Page): Promise<void> {
@@ -106,6 +114,22 @@ describe('the Inspect tab', () => {
     expect(parseFloat(weights)).toBeGreaterThan(20); // MiB
     await page.getByRole('region', { name: 'Device' }).locator('summary').click();
     await page.getByText('maxStorageBufferBindingSize').waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  it('says so where kernels cannot be timed, and measures the rest', async () => {
+    const { page, problems } = await open(
+      undefined,
+      `
+      const { has } = GPUSupportedFeatures.prototype;
+      GPUSupportedFeatures.prototype.has = function (name) {
+        return name !== 'timestamp-query' && has.call(this, name);
+      };`,
+    );
+    await drawAndInspect(page);
+    await measure(page);
+    await page.getByText(/no timestamp queries on this adapter/).waitFor();
+    await page.getByText(/nats on average/).waitFor();
     expect(problems).toEqual([]);
   });
 
