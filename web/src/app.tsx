@@ -1,4 +1,4 @@
-import type { JSX } from 'preact';
+import type { FunctionComponent, JSX } from 'preact';
 import { type Tab, tab, tabs } from './state/view.js';
 import { Create } from './ui/create.js';
 import { DropZone } from './ui/drop-zone.js';
@@ -8,7 +8,7 @@ import { Logo } from './ui/logo.js';
 import { Notices } from './ui/notices.js';
 import { Shortcuts } from './ui/shortcuts.js';
 
-const panels: Record<Tab, { label: string; Panel: () => JSX.Element }> = {
+const panels: Record<Tab, { label: string; Panel: FunctionComponent }> = {
   create: { label: 'Create', Panel: Create },
   inspect: { label: 'Inspect', Panel: later(async () => (await import('./ui/inspect.js')).Inspect) },
   train: { label: 'Train', Panel: later(async () => (await import('./ui/train.js')).Train) },

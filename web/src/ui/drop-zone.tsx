@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { droppedFiles, openFiles } from '../state/drop.js';
+import { droppedFiles } from '../state/dropped-files.js';
 import { notify } from '../state/notices.js';
 
 /** The whole page takes files: dropped, pasted or chosen. */
@@ -21,11 +21,11 @@ export function DropZone(): JSX.Element {
       isOver.value = false;
       if (event.defaultPrevented || !hasFiles(event)) return;
       event.preventDefault();
-      take(droppedFiles(event.dataTransfer!));
+      void take(droppedFiles(event.dataTransfer!));
     };
     const onPaste = ({ clipboardData }: ClipboardEvent): void => {
       const files = [...(clipboardData?.files ?? [])];
-      if (files.length > 0) take(Promise.resolve(files));
+      if (files.length > 0) void take(Promise.resolve(files));
     };
     const listening = new AbortController();
     const { signal } = listening;
@@ -46,7 +46,7 @@ export function DropZone(): JSX.Element {
           type="file"
           multiple
           onChange={({ currentTarget }) => {
-            take(Promise.resolve([...currentTarget.files!]));
+            void take(Promise.resolve([...currentTarget.files!]));
             currentTarget.value = ''; // so that the same file can be chosen again
           }}
         />
@@ -63,8 +63,11 @@ export function DropZone(): JSX.Element {
   );
 }
 
-function take(files: Promise<File[]>): void {
-  files.then(openFiles).catch((error: unknown) => {
+async function take(dropped: Promise<File[]>): Promise<void> {
+  try {
+    const { openFiles } = await import('../state/drop.js');
+    await openFiles(await dropped);
+  } catch (error) {
     notify({ kind: 'error', text: `The file could not be opened: ${String(error)}` });
-  });
+  }
 }

@@ -3,10 +3,12 @@ import { useEffect, useState } from 'preact/hooks';
 import { type Kept, pictures, remove } from '../state/gallery.js';
 import { titleOf } from '../state/recipe.js';
 import { open, shownKept } from '../state/stage.js';
-import { Dialog } from './dialog.js';
+import { later } from './later.js';
 import { moveFocus } from './roving.js';
 
 const PAGE = 60;
+
+const Clearing = later(async () => (await import('./clearing.js')).Clearing);
 
 /** What was drawn on this device, newest first. */
 export function Gallery(): JSX.Element {
@@ -82,32 +84,5 @@ function Thumbnail({ kept }: { kept: Kept }): JSX.Element {
   const { width, height, settings } = kept;
   return (
     <img src={url} {...{ width, height }} loading="lazy" alt={`${titleOf(kept)}, seed ${settings.seed}`} />
-  );
-}
-
-function Clearing({ onClose }: { onClose: () => void }): JSX.Element {
-  const all = pictures.value ?? [];
-  return (
-    <Dialog title="Delete all pictures?" onClose={onClose}>
-      <p>
-        {all.length === 1 ? 'The picture' : `All ${all.length} pictures`} of the gallery will be deleted from
-        this browser. Files that you downloaded stay.
-      </p>
-      <div class="row">
-        <button type="button" onClick={onClose}>
-          Keep them
-        </button>
-        <button
-          type="button"
-          class="danger"
-          onClick={() => {
-            onClose();
-            void remove(all);
-          }}
-        >
-          Delete all
-        </button>
-      </div>
-    </Dialog>
   );
 }

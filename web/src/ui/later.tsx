@@ -1,23 +1,23 @@
 import { signal } from '@preact/signals';
-import type { JSX } from 'preact';
+import type { FunctionComponent } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { type Trouble, troubleOf } from '../state/trouble.js';
 import { TroubleBox } from './trouble.js';
 
-/** A panel whose code is loaded when it is first shown, so that those who only draw do not wait for it. */
-export function later(load: () => Promise<() => JSX.Element>): () => JSX.Element {
-  const loaded = signal<{ Panel?: () => JSX.Element; trouble?: Trouble }>({});
+/** A part of the page whose code is loaded when it is first shown, so that nobody waits for it before. */
+export function later<Props>(load: () => Promise<FunctionComponent<Props>>): FunctionComponent<Props> {
+  const loaded = signal<{ Part?: FunctionComponent<Props>; trouble?: Trouble }>({});
   const begin = (): Promise<void> =>
     load().then(
-      (Panel) => void (loaded.value = { Panel }),
+      (Part) => void (loaded.value = { Part }),
       (error: unknown) => void (loaded.value = { trouble: troubleOf(error) }),
     );
-  return function Later() {
-    const { Panel, trouble } = loaded.value;
+  return function Later(props) {
+    const { Part, trouble } = loaded.value;
     useEffect(() => {
-      if (!loaded.peek().Panel) void begin();
+      if (!loaded.peek().Part) void begin();
     }, []);
-    if (Panel) return <Panel />;
+    if (Part) return <Part {...props} />;
     return (
       <div role="alert">{trouble && <TroubleBox trouble={trouble} onRemedy={() => void begin()} />}</div>
     );

@@ -75,9 +75,9 @@ function Examples(): JSX.Element {
 function DrawButton(): JSX.Element {
   const isRunning = isDrawing.value;
   const isReady = phase.value.kind === 'ready';
-  const stop = (event: Event): void => {
+  const stop = (event: MouseEvent): void => {
     event.preventDefault(); // it submits again before the click has ended
-    void cancel();
+    if (event.detail < 2) void cancel(); // the second click of a double click still meant to begin
   };
   return (
     <>

@@ -1,19 +1,13 @@
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { cancel, isDrawing } from '../state/drawing.js';
-import { addShortcuts, keyText, shortcuts, singleKeys, useSingleKeys } from '../state/shortcuts.js';
-import { Dialog } from './dialog.js';
+import { addShortcuts } from '../state/shortcuts.js';
+import { later } from './later.js';
+
+const List = later(async () => (await import('./shortcut-list.js')).ShortcutList);
 
 const isShown = signal(false);
 const always = signal(true);
-
-/** What the form, the scrubber and lists do by themselves. */
-const builtIn: readonly [keys: string, label: string][] = [
-  ['Enter', 'Generate, from the prompt'],
-  ['Ctrl+Enter', 'Generate, from anywhere in the form; Cmd on a Mac'],
-  ['← →', 'Another step, picture or tab, by the focus'],
-  ['Delete', 'Delete the picture, in the gallery'],
-];
 
 addShortcuts([
   { label: 'Keyboard shortcuts', keys: '?', enabled: always, run: () => (isShown.value = true) },
@@ -40,44 +34,7 @@ export function Shortcuts(): JSX.Element {
       >
         ?
       </button>
-      {isShown.value && <List />}
+      {isShown.value && <List onClose={() => (isShown.value = false)} />}
     </>
-  );
-}
-
-function List(): JSX.Element {
-  const close = (): void => {
-    isShown.value = false;
-  };
-  return (
-    <Dialog title="Keyboard shortcuts" onClose={close}>
-      <dl class="shortcuts">
-        {[
-          ...builtIn,
-          ['Esc', 'Stop'] as const,
-          ...shortcuts.value.map((action) => [keyText(action), action.label] as const),
-        ].map(([keys, label]) => (
-          <div key={label}>
-            <dt>
-              <kbd>{keys}</kbd>
-            </dt>
-            <dd>{label}</dd>
-          </div>
-        ))}
-      </dl>
-      <label>
-        <input
-          type="checkbox"
-          checked={singleKeys.value}
-          onChange={(event) => useSingleKeys(event.currentTarget.checked)}
-        />{' '}
-        Single letters are shortcuts
-      </label>
-      <div class="row">
-        <button type="button" onClick={close}>
-          Close
-        </button>
-      </div>
-    </Dialog>
   );
 }

@@ -6,12 +6,14 @@ import { type Drawing, drawing, isDrawing, progress, shownPicture, shownStep } f
 import { close, opened, shown, shownImage, shownKept } from '../state/stage.js';
 import { Compare } from './edit/compare.js';
 import { FramePlayer } from './edit/frame-player.js';
+import { later } from './later.js';
 import { Logo } from './logo.js';
 import { Picture } from './picture.js';
-import { PictureTools } from './picture-tools.js';
 import { moveFocus } from './roving.js';
 import { Scrubber } from './scrubber.js';
 import { DrawingTrouble } from './trouble.js';
+
+const PictureTools = later(async () => (await import('./picture-tools.js')).PictureTools);
 
 /** What is drawn, step by step; what was drawn last; or a picture of the gallery. */
 export function Stage(): JSX.Element {
