@@ -286,12 +286,12 @@ describe('the tools', () => {
     expect(shareOf(isRed, 0)).toBeGreaterThan(2 * shareOf(isRed, 56));
     expect(shareOf(isBlue, 56)).toBeGreaterThan(2 * shareOf(isBlue, 0));
 
-    await page.getByRole('button', { name: 'Compare with before' }).click();
+    await page.getByRole('button', { name: 'Compare' }).click();
     const slider = page.getByRole('slider', { name: 'Before and after' });
     await slider.press('ArrowLeft');
     expect(await slider.getAttribute('aria-valuetext')).toBe('49 % before');
     await show('morph');
-    await page.getByRole('button', { name: 'Compare with before' }).click();
+    await page.getByRole('button', { name: 'Compare' }).click();
   });
 
   it('say which files are no pictures', async () => {

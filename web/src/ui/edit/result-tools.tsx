@@ -11,10 +11,11 @@ export function ResultTools(): JSX.Element {
       {before.value && (
         <button
           type="button"
+          title="Compare with the picture that it began with"
           aria-pressed={isComparing.value}
           onClick={() => (isComparing.value = !isComparing.value)}
         >
-          Compare with before
+          Compare
         </button>
       )}
     </>
