@@ -1,7 +1,10 @@
+import { fileURLToPath } from 'node:url';
 import type { BrowserContextOptions, Page } from 'playwright';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveOutput } from '../../test/fixtures.js';
 import { type Studio, openStudio } from './studio.js';
+
+const unet = fileURLToPath(new URL('../../packages/paella/models/default/unet.safetensors', import.meta.url));
 
 let studio: Studio;
 
@@ -12,6 +15,8 @@ beforeAll(async () => {
 afterEach(() => studio.close());
 afterAll(() => studio.close());
 
+/** The script of the engine's worker. */
+const ENGINE = /\/assets\/engine-[^/]*\.js$/;
 const STEPS = 8;
 const settings = {
   prompt: 'a red apple',
@@ -27,18 +32,19 @@ interface Prepared {
   /** What the worker runs before its own script. */
   prelude?: string;
   form?: Partial<typeof settings>;
-  options?: BrowserContextOptions;
   route?: (page: Page) => Promise<unknown>;
 }
 
 /** Opens the studio with settings for quick pictures, and with trouble on the way. */
-async function open({ prelude = '', form, options, route }: Prepared = {}) {
-  return studio.page({ viewport: { width: 1280, height: 800 }, ...options }, async (page) => {
+async function open({ prelude = '', form, route }: Prepared = {}) {
+  // Requests that a service worker answers pass by the routes below.
+  const context: BrowserContextOptions = { serviceWorkers: 'block', viewport: { width: 1280, height: 800 } };
+  return studio.page(context, async (page) => {
     await page.addInitScript(
       (stored) => localStorage.setItem('paella-settings', stored),
       JSON.stringify({ ...settings, ...form }),
     );
-    await page.route('**/assets/worker*.js', async (request) => {
+    await page.route(ENGINE, async (request) => {
       const response = await request.fetch();
       await request.fulfill({ response, body: `${prelude};${await response.text()}` });
     });
@@ -53,7 +59,11 @@ const withDevice = `
     return (self.device = await requestDevice.apply(this, all));
   };`;
 
-const inWorker = (page: Page, script: string): Promise<unknown> => page.workers()[0].evaluate(script);
+const inWorker = (page: Page, script: string): Promise<unknown> =>
+  page
+    .workers()
+    .find((worker) => ENGINE.test(worker.url()))!
+    .evaluate(script);
 const loseDevice = (page: Page): Promise<unknown> => inWorker(page, 'self.device.destroy()');
 
 const generate = (page: Page): Promise<void> =>
@@ -169,6 +179,34 @@ describe('weights', () => {
   });
 });
 
+describe('a checkpoint of one’s own', () => {
+  it('takes the place of the part that it fits, until the page’s own is wanted back', async () => {
+    const { page, problems } = await open();
+    await isReady(page);
+    await page.getByLabel('Open').setInputFiles(unet);
+    await page.getByRole('status').filter({ hasText: 'unet.safetensors on' }).waitFor({ timeout: 60_000 });
+    await generate(page);
+    await done(page);
+    expect(await pixels(page)).toBe(await usual()); // they are the same weights
+    await page.getByRole('button', { name: 'Back to the page’s own model' }).click();
+    await page.getByText('unet.safetensors on').waitFor({ state: 'detached', timeout: 60_000 });
+    await isReady(page);
+    expect(problems).toEqual([]);
+  });
+
+  it('that is none leaves the model in its place', async () => {
+    const { page } = await open();
+    await isReady(page);
+    const file = { name: 'mine.pt', mimeType: '', buffer: Buffer.from('not weights') };
+    await page.getByLabel('Open').setInputFiles(file);
+    expect(await alertText(page)).toContain('mine.pt');
+    await isReady(page);
+    await generate(page);
+    await done(page);
+    expect(await pixels(page)).toBe(await usual());
+  });
+});
+
 describe('the device', () => {
   it('is restored when it is lost while nothing is drawn', async () => {
     const { page, problems } = await open({ prelude: withDevice });
@@ -252,6 +290,23 @@ describe('the device', () => {
   });
 });
 
+it('refuses a picture that the adapter cannot hold, and draws the next', async () => {
+  const { page } = await open({
+    form: { size: [512, 512] },
+    prelude: `
+      for (const limit of ['maxBufferSize', 'maxStorageBufferBindingSize']) {
+        Object.defineProperty(GPUSupportedLimits.prototype, limit, { get: () => 4 << 20, enumerable: true });
+      }`,
+  });
+  await generate(page);
+  expect(await alertText(page)).toContain('Draw smaller pictures');
+  await keepPicture(page, 'too-large');
+  await page.getByLabel('Size').selectOption('64,64');
+  await generate(page);
+  await done(page);
+  expect(await pixels(page)).toBe(await usual());
+});
+
 describe('the worker', () => {
   it('is started again after a crash, and the picture is the same', async () => {
     const { page } = await open();
@@ -280,10 +335,24 @@ describe('the worker', () => {
 
 describe('a run', () => {
   it('can be stopped, and another begun at once', async () => {
-    const { page, problems } = await open({ form: { steps: 60, renoiseSteps: 59 } });
+    const { page, problems } = await open({
+      form: { steps: 60, renoiseSteps: 59 },
+      prelude: `
+        self.submits = 0;
+        const { submit } = GPUQueue.prototype;
+        GPUQueue.prototype.submit = function (...all) {
+          self.submits++;
+          submit.apply(this, all);
+        };`,
+    });
     await generate(page);
     await reaches(page, 2);
+    const submits = async (): Promise<number> => Number(await inWorker(page, 'self.submits'));
+    const perStep = (await submits()) / (await stepsDone(page));
     await page.getByRole('button', { name: 'Stop' }).click();
+    const before = await submits();
+    await page.waitForTimeout(2000);
+    expect((await submits()) - before).toBeLessThanOrEqual(perStep); // the step that it was at
     await page.getByText(/^Stopped after/).waitFor();
     await page.getByText('Fine tuning').click();
     await page.getByRole('spinbutton', { name: 'Steps', exact: true }).fill(String(STEPS));

@@ -70,6 +70,8 @@ function codeOf(error: unknown): Trouble['code'] {
   return error.name === 'PaellaError' && 'code' in error ? (error.code as ErrorCode) : 'unknown';
 }
 
-/** Errors begin in lower case and end without a stop. */
-const sentence = (text: string): string =>
-  text === '' ? '' : `${text[0].toUpperCase()}${text.slice(1)}${/[.?!…]$/.test(text) ? '' : '.'}`;
+/** Errors begin in lower case, unless with the name of a file, and end without a stop. */
+const sentence = (text: string): string => {
+  const end = text === '' || /[.?!…]$/.test(text) ? '' : '.';
+  return text.replace(/^[a-z]+(?=[ ,])/, (word) => word[0].toUpperCase() + word.slice(1)) + end;
+};

@@ -22,7 +22,7 @@ const obstacle = computed(() => {
   if (missing.value) return missing.value;
   if (promptProblem.value) return promptProblem.value;
   const [problem] = Object.values(problems.value);
-  return problem ? 'One of the settings cannot be used: see there.' : '';
+  return problem ? 'Correct the marked setting first.' : '';
 });
 
 /** What is to be drawn, and how. */
