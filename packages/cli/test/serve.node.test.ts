@@ -52,7 +52,7 @@ describe('paella serve', () => {
     const again = await fetch(url, { headers: { 'If-None-Match': page.headers.get('etag')! } });
     expect(again.status).toBe(304);
 
-    const [, script] = /src="(assets\/[^"]+\.js)"/.exec(await page.text())!;
+    const [, script] = /src="(\.\/assets\/[^"]+\.js)"/.exec(await page.text())!;
     const { status, headers } = await fetch(new URL(script, url));
     expect(status).toBe(200);
     expect(headers.get('content-type')).toBe('text/javascript');
