@@ -236,7 +236,7 @@ describe('the Create tab', () => {
     expect(await steps.getAttribute('aria-invalid')).toBe('true');
     expect(await steps.getAttribute('aria-describedby')).toBeTruthy();
     await page.getByText('A whole number from 1 to 100.').waitFor();
-    await page.getByText('One of the settings cannot be used: see there.').waitFor();
+    await page.getByText('Correct the marked setting first.').waitFor();
     expect(await button.isDisabled()).toBe(true);
     await steps.fill('5');
     await page.getByLabel('Prompt', { exact: true }).fill(' ');
@@ -273,6 +273,33 @@ describe('the Create tab', () => {
     expect(problems).toEqual([]);
   });
 
+  it('lists hundreds of pictures a part at a time', async () => {
+    const { page, problems } = await open({ steps: 1 });
+    await generate(page);
+    await thumbnails(page).first().waitFor();
+    await page.evaluate(async () => {
+      const database = await new Promise<IDBDatabase>((resolve) => {
+        const opening = indexedDB.open('paella-gallery');
+        opening.addEventListener('success', () => resolve(opening.result));
+      });
+      const transaction = database.transaction(['pictures', 'details'], 'readwrite');
+      for (const name of ['pictures', 'details']) {
+        const store = transaction.objectStore(name);
+        store.getAll().addEventListener('success', ({ target }) => {
+          const [one] = (target as IDBRequest<{ id: string }[]>).result;
+          for (let i = 0; i < 300; i++) store.put({ ...one, id: `${one.id}-${i}` });
+        });
+      }
+      await new Promise((resolve) => transaction.addEventListener('complete', resolve));
+    });
+    await page.reload();
+    await page.getByText('301 pictures').waitFor();
+    expect(await thumbnails(page).count()).toBe(60);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await expect.poll(() => thumbnails(page).count()).toBe(120);
+    expect(problems).toEqual([]);
+  });
+
   it('looks well, and axe finds nothing', async () => {
     const { page, problems } = await open({ count: 4 });
     await saveOutput('create-empty.png', await page.screenshot());
@@ -297,6 +324,10 @@ describe('the Create tab', () => {
       await saveOutput(`create-shortcuts-${colorScheme}.png`, await page.screenshot());
       expect(await violations(page)).toEqual([]);
       await page.keyboard.press('Escape');
+      await page.getByText('Fine tuning').click();
+      await page.getByRole('button', { name: 'Roll the dice' }).click();
+      await page.getByRole('button', { name: 'Dismiss' }).click();
+      await page.getByRole('button', { name: 'Back to the latest' }).click();
     }
     expect(problems).toEqual([]);
   });

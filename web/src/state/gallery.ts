@@ -15,6 +15,9 @@ export const pictures = signal<readonly Kept[] | null>(null);
 /** What the browser would not store: it lives as long as the page. */
 const unstored = new Map<string, Details>();
 
+/** The browser's promise not to delete the pictures when its disk is full. */
+let persistence: Promise<boolean> | undefined;
+
 /** A finished picture, as the page has it. */
 export interface Finished {
   /** Another picture with it replaces this one. */
@@ -56,8 +59,8 @@ export async function keep(finished: Finished): Promise<void> {
   const kept: Kept = { ...recipe, id, date, width: image.width, height: image.height, grid, seconds, png };
   const tokens = finished.tokens.map((step) => (numLabels <= 2 ** 16 ? Uint16Array.from(step) : step));
   await store(kept, { id, request, tokens });
-  // Asked when there is something to lose. Browsers answer without a question, or ask the user.
-  void navigator.storage?.persist?.();
+  // Asked once there is something to lose. Browsers answer without a question, or ask the user.
+  persistence ??= navigator.storage?.persist?.();
 }
 
 /** What a picture was made from; undefined if another tab has deleted it. */

@@ -24,7 +24,10 @@ export function Dialog({
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
-      <h2 id={id}>{title}</h2>
+      {/* Gets the focus, so that a long dialog begins at its beginning. */}
+      <h2 id={id} tabIndex={-1} autofocus>
+        {title}
+      </h2>
       {children}
     </dialog>
   );

@@ -122,7 +122,7 @@ function Progress(): JSX.Element | null {
         {now?.result && isCurrent && <span class="note">{speed(now.steps, now.result.seconds)}</span>}
         {now && opened.value && (
           <button type="button" class="quiet" onClick={close}>
-            {isRunning ? 'Back to what is being drawn' : 'Back to what was drawn last'}
+            Back to the latest
           </button>
         )}
       </p>
