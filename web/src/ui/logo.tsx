@@ -9,7 +9,7 @@ const GRAINS = ['.ry.', 'gyyr', 'yryg', '.yg.'].flatMap((row, y) =>
 export function Logo(): JSX.Element {
   return (
     <svg class="logo" viewBox="0 0 40 40" aria-hidden="true">
-      <path class="handle" d="M2 15h5v10H2zM33 15h5v10h-5z" />
+      <path class="pan" d="M2 15h5v10H2zM33 15h5v10h-5z" />
       <circle class="pan" cx="20" cy="20" r="16" />
       <circle class="rice" cx="20" cy="20" r="13" />
       {GRAINS.map(({ x, y, kind }) => (
