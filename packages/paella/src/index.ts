@@ -55,6 +55,13 @@ export {
 } from './model-folder.js';
 export { addNoise, lossWeight } from './noise.js';
 export type { ConditionRequest } from './conditioner.js';
+export {
+  fineTune,
+  undoFineTuning,
+  type Example,
+  type FineTuneOptions,
+  type FineTuneStep,
+} from './fine-tune.js';
 export { folderOfFiles, openFolder, type Folder } from './folder.js';
 export {
   planMemory,

@@ -13,7 +13,8 @@ export interface DenoisingBatch {
   mask: Tensor;
   /** Noise level: one for all, or `[B]`. */
   r: number | ArrayLike<number> | Tensor;
-  cond: ConditionInputs;
+  /** For all pictures together, or several that are stacked along the batch. */
+  cond: ConditionInputs | readonly ConditionInputs[];
 }
 
 export interface DenoisingOptions {

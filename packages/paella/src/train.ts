@@ -1,7 +1,6 @@
 import { type Rng, type Tensor, type optim, scope } from '@paella/tensor';
-import { type DenoisingOptions, denoisingTerms } from './loss.js';
+import { type DenoisingBatch, type DenoisingOptions, denoisingTerms } from './loss.js';
 import { addNoise } from './noise.js';
-import type { ConditionInputs } from './unet/condition.js';
 import type { Paella } from './unet/paella.js';
 
 export interface TrainOptions extends DenoisingOptions {
@@ -32,7 +31,7 @@ export interface DenoisingStep {
  */
 export function denoisingStep(
   unet: Paella,
-  { tokens, cond }: { tokens: Tensor; cond: ConditionInputs },
+  { tokens, cond }: { tokens: Tensor; cond: DenoisingBatch['cond'] },
   { rng, minT = 0.001, accumulate = 1, lossScale = 1, ...options }: TrainOptions,
 ): DenoisingStep {
   return scope(() => {

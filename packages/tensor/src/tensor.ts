@@ -242,6 +242,14 @@ export class Tensor {
     this.#gradSlot = gradSlot.keep();
   }
 
+  /** @internal Gives back a place for gradients that {@link moveTo} took over, unless there is a later one. */
+  leaveGradSlot(slot: Tensor): void {
+    if (this.#gradSlot !== slot) return;
+    this.zeroGrad();
+    slot.dispose();
+    this.#gradSlot = null;
+  }
+
   #detachNode(): void {
     this.#node?.release();
     this.#node = null;

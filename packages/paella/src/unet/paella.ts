@@ -104,13 +104,14 @@ export class Paella extends nn.Module {
    *
    * @param tokens u32 `[B,H,W]`
    * @param r noise level from 0 (clean) to 1 (all noise): one for all, or `[B]`
-   * @param inputs the condition, or one prepared by {@link prepare} for many passes
+   * @param inputs the condition, several that are stacked along the batch, or what {@link prepare} made of them for
+   *   many passes
    * @returns `[B,H,W,num_labels]`
    */
   forward(
     tokens: Tensor,
     r: number | ArrayLike<number> | Tensor,
-    inputs: ConditionInputs | Condition,
+    inputs: ConditionInputs | readonly ConditionInputs[] | Condition,
   ): Tensor {
     return scope(() => {
       const features = this.features(tokens, r, inputs);
@@ -127,7 +128,7 @@ export class Paella extends nn.Module {
   features(
     tokens: Tensor,
     r: number | ArrayLike<number> | Tensor,
-    inputs: ConditionInputs | Condition,
+    inputs: ConditionInputs | readonly ConditionInputs[] | Condition,
   ): Tensor {
     const [b, h, w] = tokens.shape;
     const multiple = this.tokenMultiple;
@@ -140,7 +141,7 @@ export class Paella extends nn.Module {
     return scope(() => {
       const rEmbed = this.genREmbedding(typeof r === 'number' ? new Array<number>(b).fill(r) : r);
       if (inputs instanceof Condition) return this.#pass(tokens, rEmbed, inputs);
-      const condition = this.prepare([inputs]);
+      const condition = this.prepare([inputs].flat());
       try {
         return this.#pass(tokens, rEmbed, condition);
       } finally {

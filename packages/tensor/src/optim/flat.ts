@@ -19,6 +19,8 @@ export interface Member {
   size: number;
   /** Optimizer steps taken so far. */
   steps: number;
+  /** Where its gradient goes, once it is in a block. */
+  gradSlot: Tensor | null;
 }
 
 /** Values and gradients of many tensors side by side, in a buffer each. */
@@ -60,7 +62,7 @@ export function flatten(trainables: readonly Trainable[]): Block[] {
     const alignment = device.partAlignment;
     const padded = Math.ceil(tensor.size / alignment) * alignment;
     if (4 * (size + padded) > device.maxTensorBytes) close(device);
-    members.push({ name, tensor, parameter, start: size, size: padded, steps: 0 });
+    members.push({ name, tensor, parameter, start: size, size: padded, steps: 0, gradSlot: null });
     size += padded;
   }
   if (members.length > 0) close(members[0].tensor.device);
@@ -71,8 +73,10 @@ function makeBlock(device: Device, members: Member[], size: number): Block {
   return scope(() => {
     const value = device.zeros([size]);
     const gradient = device.zeros([size]);
-    for (const { tensor, start } of members) {
-      tensor.moveTo(device.part(value, start, tensor.shape), device.part(gradient, start, tensor.shape));
+    for (const member of members) {
+      const { tensor, start } = member;
+      member.gradSlot = device.part(gradient, start, tensor.shape);
+      tensor.moveTo(device.part(value, start, tensor.shape), member.gradSlot);
     }
     return { value: value.keep(), gradient: gradient.keep(), members, size };
   });

@@ -184,11 +184,12 @@ export abstract class Optimizer<Options extends { lr: number }> {
     }
   }
 
-  /** Frees the optimizer's state. The parameters live on. */
+  /** Frees the optimizer's state and the gradients. The parameters live on. */
   dispose(): void {
     for (const states of this.#state.values()) for (const tensor of states.values()) tensor.dispose();
     this.#state.clear();
-    for (const { value, gradient } of this.#blocks()) {
+    for (const { value, gradient, members } of this.#blocks()) {
+      for (const { tensor, gradSlot } of members) if (gradSlot) tensor.leaveGradSlot(gradSlot);
       value.dispose();
       gradient.dispose();
     }
