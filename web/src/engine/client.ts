@@ -14,6 +14,8 @@ import type {
   StepReport,
   SuiteOptions,
   SuiteReport,
+  TrainReport,
+  TrainRequest,
 } from './protocol.js';
 
 /** Calls that take long and exclude each other: there are 0 or 1, but for one that was stopped and ends its step. */
@@ -94,6 +96,16 @@ export const inspect = (request: DrawRequest, onProgress: (share: number) => voi
 /** See {@link Engine.bench}. */
 export const bench = (options: SuiteOptions, onReport: (report: SuiteReport) => void): Promise<void> =>
   run((engine) => engine.bench(options, Comlink.proxy(onReport)));
+
+/** See {@link Engine.train}. */
+export const train = (request: TrainRequest, onReport: (report: TrainReport) => void): Promise<void> =>
+  run((engine) => engine.train(request, Comlink.proxy(onReport)));
+
+/** See {@link Engine.undoTraining}. */
+export const undoTraining = (): Promise<void> => run((engine) => engine.undoTraining());
+
+/** See {@link Engine.weights}. */
+export const weights = (): Promise<Blob> => run((engine) => engine.weights());
 
 /** See {@link Engine.memory}. */
 export const memory = (): Promise<MemoryUse | null> => ask((engine) => engine.memory());

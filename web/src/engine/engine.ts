@@ -12,6 +12,8 @@ import type {
   StepReport,
   SuiteOptions,
   SuiteReport,
+  TrainReport,
+  TrainRequest,
 } from './protocol.js';
 import { type Session, describeSession, openSession } from './session.js';
 
@@ -88,6 +90,34 @@ export class Engine {
     return this.#exclusively(async ({ device }, signal) => {
       const { runKernelSuite } = await import('@paella/bench/kernel-suite');
       await runKernelSuite(device, options, { signal, onReport });
+    });
+  }
+
+  /**
+   * Teaches the U-Net pictures. It draws with what it learned from then on, also after {@link cancel}.
+   *
+   * @throws PaellaError as `fineTune` of the library does
+   */
+  train(request: TrainRequest, onReport: (report: TrainReport) => void): Promise<void> {
+    return this.#exclusively(async ({ pipeline }, signal) => {
+      const { train } = await import('./train.js');
+      await train(pipeline, request, { signal, onReport });
+    });
+  }
+
+  /** Forgets everything that {@link train} taught. */
+  undoTraining(): Promise<void> {
+    return this.#exclusively(async ({ pipeline }) => {
+      const { undoFineTuning } = await import('./train.js');
+      await undoFineTuning(pipeline);
+    });
+  }
+
+  /** The U-Net's weights as a safetensors file, which {@link start} takes. */
+  weights(): Promise<Blob> {
+    return this.#exclusively(async ({ pipeline }) => {
+      const { weightsOf } = await import('./train.js');
+      return weightsOf(pipeline);
     });
   }
 

@@ -1,7 +1,7 @@
 /** What crosses the border between the page and the worker that draws: plain data, and nothing of the engine's own. */
 import type { CaseResult, Results, SuiteOptions, SuiteReport } from '@paella/bench/kernel-suite';
 import type { DeviceInfo, KernelProfile, MemoryUse, Stats } from '@paella/tensor';
-import type { RgbaImage } from 'paella';
+import type { Example, FineTuneStep, RgbaImage } from 'paella';
 
 /** How pictures are drawn, whatever they show. */
 export interface DrawSettings {
@@ -106,6 +106,24 @@ export interface Inspection {
   memory: MemoryUse;
 }
 
+/** What the U-Net is to learn, and how. */
+export interface TrainRequest {
+  examples: Example[];
+  steps: number;
+  learningRate: number;
+  /** Pictures a step. */
+  batchSize: number;
+  seed: number;
+  /** What is drawn before training, now and then, and at the end; with the form's settings. */
+  sample: { prompt: string; every: number; settings: DrawSettings };
+}
+
+/** How training goes on. */
+export type TrainReport =
+  | ({ kind: 'step' } & FineTuneStep)
+  /** `step`: how many were done. */
+  | { kind: 'sample'; step: number; image: RgbaImage };
+
 /** The model that draws, as much as the page has to know of it. */
 export interface ModelInfo {
   name: string;
@@ -127,4 +145,12 @@ export interface EngineInfo {
   model: ModelInfo;
 }
 
-export type { CaseResult, KernelProfile, MemoryUse, Results as BenchResults, SuiteOptions, SuiteReport };
+export type {
+  CaseResult,
+  FineTuneStep,
+  KernelProfile,
+  MemoryUse,
+  Results as BenchResults,
+  SuiteOptions,
+  SuiteReport,
+};

@@ -49,7 +49,7 @@ export async function editFiles(files: readonly File[]): Promise<void> {
 }
 
 /** Fulfils when there is a model, whose sizes pictures are cropped to. */
-function modelKnown(): Promise<void> {
+export function modelKnown(): Promise<void> {
   return new Promise((resolve) => {
     const stop = info.subscribe((now) => {
       if (!now) return;
