@@ -302,6 +302,8 @@ describe('the Create tab', () => {
 
   it('looks well, and axe finds nothing', async () => {
     const { page, problems } = await open({ count: 4 });
+    // While the model loads, Chromium now and then has no time for a picture of the page.
+    await page.getByRole('button', { name: 'Generate', disabled: false }).waitFor({ timeout: 60_000 });
     await saveOutput('create-empty.png', await page.screenshot());
     expect(await violations(page)).toEqual([]);
     await generate(page);

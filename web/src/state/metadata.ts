@@ -28,7 +28,7 @@ export async function readRecipe(file: Blob): Promise<Recipe | null> {
 }
 
 /** Whether everything is there that is used; other programs may write what they like. */
-export function isRecipe(value: unknown): value is Recipe {
+function isRecipe(value: unknown): value is Recipe {
   const { subject, style, settings, index, model, adapter } = (value ?? {}) as Partial<Recipe>;
   return (
     isSubject(subject) &&

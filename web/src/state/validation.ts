@@ -20,7 +20,7 @@ export type Problems = Partial<Record<keyof Settings, string>>;
 export const problems = computed<Problems>(() => problemsOf(settings.value, info.value?.model ?? null));
 
 /** @param model null while none is loaded: then a size may still turn out not to fit */
-export function problemsOf(form: Settings, model: Pick<ModelInfo, 'sizeMultiple'> | null): Problems {
+function problemsOf(form: Settings, model: Pick<ModelInfo, 'sizeMultiple'> | null): Problems {
   const found: Problems = {};
   for (const key of ['seed', 'count', 'steps', 'renoiseSteps'] as const) {
     if (!isWithin(form[key], limits[key]) || !Number.isInteger(form[key])) {

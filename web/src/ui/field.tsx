@@ -17,7 +17,7 @@ interface ControlProps {
 }
 
 /** A control with its label above, and its hint or what is wrong with its value below. */
-export function Field({
+function Field({
   label,
   hint,
   problem,
