@@ -1,10 +1,8 @@
 import { type Device, PaellaError, Rng, type Tensor, noGrad, ops, scope } from '@paella/tensor';
-import { preprocessClip } from './clip/preprocess.js';
 import type { ClipTokenizer } from './clip/tokenizer.js';
 import type { RgbaImage } from './image.js';
 import type { Model } from './model.js';
 import type { SamplerSettings } from './presets.js';
-import { samplePrior } from './prior/diffuzz.js';
 import type { Residents } from './residents.js';
 import { type Span, parsePromptWeights, tokenWeights } from './text/prompt-weights.js';
 import type { WordVectorEncoder } from './text/word-vectors.js';
@@ -146,6 +144,8 @@ export class Conditioner {
       if (request.usePrior === false || request.images?.length) return [];
       return [{ i, seed: request.seed ?? seed, index: request.index ?? index++ }];
     });
+    // The embedded model has neither a prior nor CLIP: a page that draws with it loads no code of theirs.
+    const { samplePrior } = await import('./prior/diffuzz.js');
     // Pictures of one seed that follow each other are a batch.
     for (let from = 0, to = 1; from < wanted.length; from = to++) {
       while (to < wanted.length && follows(wanted[to - 1], wanted[to])) to++;
@@ -183,6 +183,7 @@ export class Conditioner {
   async #imageEncoder(): Promise<(images: readonly RgbaImage[]) => Tensor> {
     const { clipImage, imageEncoder } = this.#model;
     if (clipImage) {
+      const { preprocessClip } = await import('./clip/preprocess.js');
       const clip = await this.#residents.get(clipImage);
       const size = clip.config.vision_cfg?.image_size;
       return (images) => clip.encodeImage(preprocessClip(this.#device, images, size));

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { type Folder, openFolder } from './folder.js';
 import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { Model } from './model.js';
-import { type ByT5Config, ByT5Encoder } from './text/byt5.js';
+import type { ByT5Config } from './text/byt5.js';
 import { WordVectorEncoder } from './text/word-vectors.js';
 import type { PaellaConfig } from './unet/config.js';
 import { Paella, tokenMultiple } from './unet/paella.js';
@@ -133,8 +133,9 @@ export async function openModelFolder(where: string | URL | Folder): Promise<Mod
 }
 
 /** The model that a folder's card describes. */
-export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
-  const { sampler, text_encoder: encoder, image_encoder: images } = card;
+export async function describeCard(folder: ModelFolder): Promise<Model> {
+  const { card, checkpoint } = folder;
+  const { sampler, image_encoder: images } = card;
   return {
     name: card.name,
     imageSize: card.image_size,
@@ -159,32 +160,39 @@ export function describeCard({ card, checkpoint, text }: ModelFolder): Model {
       build: (device) => new VQModel(card.vqgan.config, { device }),
       state: () => checkpoint(card.vqgan.weights),
     },
-    text:
-      encoder.kind === 'byt5'
-        ? {
-            kind: 'byt5',
-            part: {
-              name: 'text_encoder',
-              build: (device) => new ByT5Encoder(encoder.config, { device }),
-              state: () => checkpoint(encoder.weights),
-            },
-          }
-        : {
-            kind: 'word-vectors',
-            async open(device) {
-              const [vocabulary, state] = await Promise.all([
-                text(encoder.vocabulary),
-                checkpoint(encoder.weights),
-              ]);
-              const words = { maxWords: encoder.max_words };
-              return WordVectorEncoder.load(device, vocabulary, state, words).finally(() => state.close?.());
-            },
-          },
+    text: await describeText(folder),
     imageEncoder: images && {
       name: 'image_encoder',
       build: (device) => new ImageEncoder(images.config, { device }),
       state: () => checkpoint(images.weights),
     },
     missing: [],
+  };
+}
+
+async function describeText({ card, checkpoint, text }: ModelFolder): Promise<Model['text']> {
+  const encoder = card.text_encoder;
+  if (encoder.kind === 'word-vectors') {
+    return {
+      kind: 'word-vectors',
+      async open(device) {
+        const [vocabulary, state] = await Promise.all([
+          text(encoder.vocabulary),
+          checkpoint(encoder.weights),
+        ]);
+        const words = { maxWords: encoder.max_words };
+        return WordVectorEncoder.load(device, vocabulary, state, words).finally(() => state.close?.());
+      },
+    };
+  }
+  // The embedded model reads words, and a page that draws with it loads no ByT5.
+  const { ByT5Encoder } = await import('./text/byt5.js');
+  return {
+    kind: 'byt5',
+    part: {
+      name: 'text_encoder',
+      build: (device) => new ByT5Encoder(encoder.config, { device }),
+      state: () => checkpoint(encoder.weights),
+    },
   };
 }

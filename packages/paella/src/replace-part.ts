@@ -1,5 +1,4 @@
 import { Device, loadStateDict } from '@paella/tensor';
-import { identifyModel } from './inspect.js';
 import type { Model } from './model.js';
 
 /**
@@ -11,11 +10,14 @@ import type { Model } from './model.js';
  *   what; `state-dict` if its tensors make no whole network
  */
 export async function replacePart(model: Model, file: Blob): Promise<Model> {
+  // Most pages never need these, nor the networks that a file may turn out to be.
+  const [{ identifyModel }, { Replacement }] = await Promise.all([
+    import('./inspect.js'),
+    import('./replacement.js'),
+  ]);
   const state = await loadStateDict(file);
   const found = identifyModel(state.keys().map((name) => ({ name, ...state.info(name) })));
   await state.close?.();
-  // Most pages never need the networks that a file may turn out to be.
-  const { Replacement } = await import('./replacement.js');
   const replacement = new Replacement(model, file, await Device.create({ adapter: 'meta' }));
   const parts = await replacement.of(found);
   return { ...model, name: `${model.name} with ${replacement.file}`, ...parts };

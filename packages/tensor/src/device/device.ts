@@ -9,7 +9,7 @@ import { GpuExecutor } from './gpu-executor.js';
 import { MetaExecutor } from './meta-executor.js';
 import { BufferPool, type MemoryUse } from './pool.js';
 import { type KernelProfile, byKernel } from './profiler.js';
-import { type TunedChoice, Tuner } from './tuner.js';
+import type { TunedChoice, Tuner } from './tuner.js';
 import { type Tuning, loadTuning, saveTuning, tuningName } from './tuning.js';
 
 export interface DeviceOptions {
@@ -304,6 +304,7 @@ export class Device {
     work: () => Promise<void>,
     { onProgress }: { onProgress?: (done: number, total: number) => void } = {},
   ): Promise<TunedChoice[]> {
+    const { Tuner } = await import('./tuner.js');
     const tuner = new Tuner();
     this.#tuner = tuner;
     this.capabilities.choose = tuner.choose;
