@@ -17,6 +17,9 @@ describe('the page', () => {
     await page.getByRole('button', { name: 'Generate' }).click({ timeout: 60_000 }); // waits for the model
     await page.getByText(/^Done in/).waitFor({ timeout: 90_000 });
     await saveOutput('page.png', await page.screenshot());
+    // What was chosen before the model was there leaves the rest to the model.
+    await page.getByText('Fine tuning').click();
+    expect(await page.getByLabel('Guidance', { exact: true }).inputValue()).toBe('4');
     const [red, green, blue] = await page.evaluate(() => {
       const canvas = document.querySelector('canvas')!;
       const { data } = canvas.getContext('2d')!.getImageData(24, 24, 16, 16);

@@ -1,4 +1,4 @@
-import { effect, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import type { DrawSettings } from '../engine/protocol.js';
 import { info } from './engine.js';
 
@@ -14,7 +14,7 @@ export interface Settings extends DrawSettings {
 
 const STORED = 'paella-settings';
 
-/** Those of a first visit. */
+/** Those of a first visit, until the model is there. */
 export const initial: Settings = {
   prompt: 'a red apple',
   negative: '',
@@ -29,14 +29,21 @@ export const initial: Settings = {
   cfg: 8,
 };
 
-/** The settings of the last visit over those of the model, which come when it is there. */
-export const settings = signal<Settings>({ ...initial, ...stored() });
+/** What the reader chose, at this visit or an earlier one. */
+const chosen = signal<Partial<Settings>>(stored());
 
-let isChosen = stored() !== null;
+/** How the model was made to draw. */
+const ofModel = computed((): Partial<Settings> => {
+  if (!info.value) return {};
+  const { imageSize, defaults } = info.value.model;
+  return { ...defaults, size: imageSize };
+});
+
+/** What is chosen, over what the model was made for. */
+export const settings = computed((): Settings => ({ ...initial, ...ofModel.value, ...chosen.value }));
 
 export function change(part: Partial<Settings>): void {
-  isChosen = true;
-  settings.value = { ...settings.peek(), ...part };
+  chosen.value = { ...chosen.peek(), ...part };
 }
 
 /** More or fewer steps; as many of them as before are left without renoising. */
@@ -58,37 +65,32 @@ export function captionOf(prompt: string, style: string): string {
   return style === '' || prompt.trim() === '' ? prompt : `${prompt.trim()}, ${style}`;
 }
 
-/** How the model was made to draw, with everything that is not words. */
-export function useModelSettings(): void {
-  const { imageSize, defaults } = info.peek()!.model;
-  change({ ...defaults, size: imageSize, style: '', negative: '' });
-}
+/** What is not a matter of the model. */
+const lasting: readonly string[] = ['prompt', 'count', 'seed', 'seedLocked'] satisfies (keyof Settings)[];
 
-/** Takes over what the model was made for, unless an earlier visit or a link left settings. */
-effect(() => {
-  if (info.value && !isChosen) {
-    const { imageSize, defaults } = info.value.model;
-    settings.value = { ...settings.peek(), ...defaults, size: imageSize };
-  }
-});
+/** Draws as the model was made to. */
+export function useModelSettings(): void {
+  const kept = Object.entries(chosen.peek()).filter(([key]) => lasting.includes(key));
+  chosen.value = Object.fromEntries(kept);
+}
 
 /** Begins to keep the settings for the next visit. */
 export function keepSettings(): void {
   effect(() => {
     try {
-      localStorage.setItem(STORED, JSON.stringify(settings.value));
+      localStorage.setItem(STORED, JSON.stringify(chosen.value));
     } catch {
       // private windows may have no storage: the next visit begins anew
     }
   });
 }
 
-function stored(): Partial<Settings> | null {
+function stored(): Partial<Settings> {
   try {
-    const found = JSON.parse(localStorage.getItem(STORED) ?? 'null') as Partial<Settings> | null;
+    const found = JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Settings>;
     // An empty number field became null.
-    return found && Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
+    return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
   } catch {
-    return null; // private windows may have no storage, and others may have written there
+    return {}; // private windows may have no storage, and others may have written there
   }
 }
