@@ -94,6 +94,6 @@ function withShortLocals(fn) {
 
 /** Letters, then pairs with a digit: none is a word of the language. */
 function shortNames() {
-  const letters = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOQRSTUVWXYZ']; // less the name above
-  return [...letters, ...letters.flatMap((letter) => [...'0123456789'].map((digit) => letter + digit))];
+  const letters = Array.from('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOQRSTUVWXYZ'); // less the name above
+  return [...letters, ...letters.flatMap((letter) => Array.from('0123456789', (digit) => letter + digit))];
 }
