@@ -1,6 +1,8 @@
 import { encode as encodePng } from 'fast-png';
-import { readFile } from 'node:fs/promises';
-import type { Page } from 'playwright';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Locator, Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadStateDict } from '@paella/tensor';
 import { saveOutput } from '../../test/fixtures.js';
@@ -12,13 +14,23 @@ const SIDE = 48;
 let studio: Studio;
 let page: Page;
 let problems: string[];
+/** Where the weights are saved. */
+let weights: string;
 
 beforeAll(async () => {
   studio = await openStudio();
-  ({ page, problems } = await studio.page());
+  weights = join(await mkdtemp(join(tmpdir(), 'paella-train-')), 'unet.safetensors');
+  // Samples and pictures of the Create tab are drawn alike.
+  const settings = { prompt: 'a zorp', seed: 7, seedLocked: true, steps: 3, renoiseSteps: 2 };
+  ({ page, problems } = await studio.page(undefined, (before) =>
+    before.addInitScript((stored) => (localStorage['paella-settings'] ??= stored), JSON.stringify(settings)),
+  ));
 });
 
-afterAll(() => studio.close());
+afterAll(async () => {
+  await studio.close();
+  await rm(dirname(weights), { recursive: true });
+});
 
 /** A purple square on white, at a place of its own. */
 function zorp(number: number): { name: string; mimeType: string; buffer: Buffer } {
@@ -30,21 +42,34 @@ function zorp(number: number): { name: string; mimeType: string; buffer: Buffer 
   return { name: `a-zorp-${number}.png`, mimeType: 'image/png', buffer: Buffer.from(png) };
 }
 
-/** The picture that the canvas of a label shows. */
-const pixelsOf = (label: RegExp): Promise<string> =>
-  page
-    .getByRole('img', { name: label })
-    .last()
-    .evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+/** The picture that a canvas shows. */
+const pixelsOf = (canvas: Locator): Promise<string> =>
+  canvas.last().evaluate((element) => (element as HTMLCanvasElement).toDataURL());
 
-const steps = (count: number) => page.getByLabel('Steps', { exact: true }).fill(String(count));
+/** The sample after so many steps of the training. */
+const sample = (steps: number): Promise<string> =>
+  pixelsOf(page.getByRole('img', { name: `after ${steps} steps` }));
+
+const tab = (name: string) => page.getByRole('tab', { name }).click();
+const fillSteps = (count: number) => page.getByLabel('Steps', { exact: true }).fill(String(count));
+const train = (name = 'Train') => page.getByRole('button', { name, exact: true });
+
+/** What the Create tab draws. */
+async function draw(): Promise<string> {
+  await tab('Create');
+  await page.getByRole('button', { name: 'Generate' }).click({ timeout: 60_000 });
+  await page.getByText(/^Done in/).waitFor({ timeout: 90_000 });
+  return pixelsOf(page.getByRole('region', { name: 'Picture' }).locator('canvas').first());
+}
 
 describe('the Train tab', () => {
+  let original: string;
+  let learned: string;
+
   it('takes pictures with captions, and says what is missing', async () => {
-    await page.getByRole('tab', { name: 'Train' }).click();
-    const train = page.getByRole('button', { name: 'Train', exact: true });
+    await tab('Train');
     await page.getByText('Add a few pictures first.').waitFor();
-    expect(await train.isDisabled()).toBe(true);
+    expect(await train().isDisabled()).toBe(true);
     await page.getByLabel('Add pictures').setInputFiles([zorp(1), zorp(2)]);
     // The whole page takes what is dropped.
     const dropped = await page.evaluateHandle(
@@ -61,21 +86,22 @@ describe('the Train tab', () => {
     expect(await caption.inputValue()).toBe('a zorp');
     await caption.fill('');
     await page.getByText('Every picture needs a caption.').waitFor();
-    expect(await train.isDisabled()).toBe(true);
+    expect(await train().isDisabled()).toBe(true);
     await caption.fill('a zorp');
-    await steps(0);
+    await fillSteps(0);
     await page.getByText('A whole number from 1 to 2000.').waitFor();
   });
 
-  it('learns, shows how, and draws with what it learned until it is undone', async () => {
-    await steps(3);
-    await page.getByLabel('A sample every … steps').fill('2');
-    await page.getByRole('button', { name: 'Train', exact: true }).click();
+  it('learns, and shows how', async () => {
+    await fillSteps(3);
+    await page.getByLabel('Steps per sample').fill('2');
+    await train().click();
     await page.getByText('Learned in 3 steps.').waitFor({ timeout: 110_000 });
     console.log('training:', await page.getByText(/^3 \/ 3 steps/).innerText());
     expect(await page.getByRole('list', { name: 'Samples of “a zorp”' }).getByRole('img').count()).toBe(3);
-    const before = await pixelsOf(/after 0 steps/);
-    expect(await pixelsOf(/after 3 steps/)).not.toBe(before);
+    original = await sample(0);
+    learned = await sample(3);
+    expect(learned).not.toBe(original);
     const chart = page.getByRole('figure').filter({ hasText: 'Loss: lower is better' });
     await chart.locator('canvas').waitFor();
     await chart.getByText('As a table').click();
@@ -88,25 +114,37 @@ describe('the Train tab', () => {
     const { scrollWidth, clientWidth } = await page.evaluate(() => document.documentElement);
     expect(scrollWidth).toBe(clientWidth);
     await page.setViewportSize({ width: 1280, height: 800 });
+  });
 
+  it('draws with what it learned, and saves it', async () => {
+    expect(await draw()).toBe(learned);
+    await tab('Train');
     const [file] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Download the weights' }).click(),
     ]);
-    const state = await loadStateDict(new Blob([await readFile(await file.path())]));
+    await file.saveAs(weights);
+    const state = await loadStateDict(weights);
     expect(state.keys()).toContain('out_mapper.1.weight');
+    await state.close?.();
+  });
 
+  it('goes back to the original, and stops when told to', async () => {
     await page.getByRole('button', { name: 'Back to the original' }).click();
     await page.getByText('The model is as it was before training.').waitFor({ timeout: 30_000 });
-    await page.getByRole('button', { name: 'Back to the original' }).waitFor({ state: 'hidden' });
-    // The first sample of the next training is what the original draws.
-    await steps(200);
-    await page.getByRole('button', { name: 'Train', exact: true }).click();
+    await fillSteps(200);
+    await train().click();
     await page.getByText(/^2 \/ 200 steps/).waitFor({ timeout: 60_000 });
-    expect(await pixelsOf(/after 0 steps/)).toBe(before);
+    expect(await sample(0)).toBe(original);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByText(/^Stopped after \d+ of 200 steps\./).waitFor({ timeout: 60_000 });
-    await page.getByRole('button', { name: 'Train on' }).waitFor();
+    await train('Train on').waitFor();
+  });
+
+  it('draws with weights that were saved', async () => {
+    await page.getByLabel('Open …').setInputFiles(weights);
+    await train().waitFor({ timeout: 60_000 }); // another model, which has learned nothing here
+    expect(await draw()).toBe(learned);
     expect(problems).toEqual([]);
   });
 });

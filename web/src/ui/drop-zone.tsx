@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { droppedFiles } from '../state/dropped-files.js';
 import { notify } from '../state/notices.js';
+import { tab } from '../state/view.js';
 
 /** The whole page takes files: dropped, pasted or chosen. */
 export function DropZone(): JSX.Element {
@@ -55,7 +56,10 @@ export function DropZone(): JSX.Element {
         <div class="drop-zone">
           <p>
             <strong>Drop it here</strong>
-            <br />A picture to edit, a picture of the studio for its settings, or a model
+            <br />
+            {tab.value === 'train'
+              ? 'Pictures to learn from, or a model'
+              : 'A picture to edit, a picture of the studio for its settings, or a model'}
           </p>
         </div>
       )}

@@ -63,7 +63,7 @@ function Settings(): JSX.Element {
             onChange={(value) => change({ steps: value })}
           />
           <NumberField
-            label="Pictures a step"
+            label="Batch size"
             min={1}
             max={most.batchSize}
             value={batchSize}
@@ -91,7 +91,7 @@ function Settings(): JSX.Element {
             onChange={(value) => change({ prompt: value })}
           />
           <NumberField
-            label="A sample every … steps"
+            label="Steps per sample"
             min={1}
             max={most.steps}
             value={sampleEvery}
@@ -187,8 +187,8 @@ function Losses({ of: steps }: { of: Training['steps'] }): JSX.Element {
     return {
       x: steps.map(({ step }) => step + 1),
       lines: [
-        { label: `Mean of ${WINDOW} steps`, values: means },
-        { label: 'Loss of the step', values: losses },
+        { label: `Mean of ${WINDOW}`, values: means },
+        { label: 'Each step', values: losses },
       ],
     };
   }, [steps]);
