@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
+import * as v from 'valibot';
 import { HELP, parseOptions } from './options.mjs';
 import { htmlReport, markdownReport } from './report.mjs';
 import { resultsSchema } from './schema.mjs';
@@ -9,7 +10,7 @@ import { resultsSchema } from './schema.mjs';
 const say = (/** @type {string} */ line) => void process.stdout.write(`${line}\n`);
 const options = parsedOptions();
 const { results, failed } = options.browser ? await inBrowser() : await inNode();
-const checked = resultsSchema.parse(results);
+const checked = v.parse(resultsSchema, results);
 if (options.json) await write(options.json, `${JSON.stringify(checked, null, 1)}\n`);
 if (options.report) {
   await write(join(options.report, 'report.md'), markdownReport(checked));

@@ -1,55 +1,58 @@
 /** What a results file holds. */
-import { z } from 'zod';
+import * as v from 'valibot';
 
-const positive = z.number().positive();
-const timing = z.object({
+const finite = v.pipe(v.number(), v.finite());
+const positive = v.pipe(finite, v.gtValue(0));
+const atLeast0 = v.pipe(finite, v.minValue(0));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const timing = v.object({
   /** Medians over the rounds, of one run; with what else is needed to judge the spread. */
   ms: positive,
   minMs: positive,
   q1Ms: positive,
   q3Ms: positive,
   /** The processor's, of all threads; in Node only. A software adapter's work is in it, a GPU's is not. */
-  cpuMs: z.number().nonnegative().optional(),
-  gflops: z.number().nonnegative(),
-  gbps: z.number().nonnegative(),
-  rounds: z.int().positive(),
-  repeats: z.int().positive(),
+  cpuMs: v.optional(atLeast0),
+  gflops: atLeast0,
+  gbps: atLeast0,
+  rounds: count,
+  repeats: count,
 });
-const caseResult = z.object({
-  suite: z.string(),
+const caseResult = v.object({
+  suite: v.string(),
   /** What it is summed up with. */
-  group: z.string(),
-  name: z.string(),
+  group: v.string(),
+  name: v.string(),
   /** Of one run: arithmetic by definition, and the bytes that it must move at least. */
-  flops: z.number().nonnegative(),
-  bytes: z.number().nonnegative(),
-  ours: timing.extend({ dispatches: z.number().nonnegative(), pipelines: z.number().nonnegative() }),
-  peers: z.record(z.string(), timing),
+  flops: atLeast0,
+  bytes: atLeast0,
+  ours: v.object({ ...timing.entries, dispatches: atLeast0, pipelines: atLeast0 }),
+  peers: v.record(v.string(), timing),
   /** Peers that did not take part, and why. */
-  left: z.record(z.string(), z.string()),
+  left: v.record(v.string(), v.string()),
   /** The best peer's time by ours, above 1 where ours is faster; null where no peer took part. */
-  ratio: positive.nullable(),
-  cpuRatio: positive.nullable(),
+  ratio: v.nullable(positive),
+  cpuRatio: v.nullable(positive),
   /** Which ceiling binds, and how much of it was reached; above 1 where caches help. */
-  bound: z.enum(['compute', 'memory']),
-  ceilingShare: z.number().nonnegative(),
+  bound: v.picklist(['compute', 'memory']),
+  ceilingShare: atLeast0,
 });
 /** What has no peers: numbers by name, with their units in the names. */
-const fact = z.object({ suite: z.string(), name: z.string(), ours: z.record(z.string(), z.number()) });
+const fact = v.object({ suite: v.string(), name: v.string(), ours: v.record(v.string(), finite) });
 
-export const resultsSchema = z.object({
-  adapter: z.string(),
-  platform: z.string(),
-  date: z.iso.datetime(),
-  versions: z.record(z.string(), z.string()),
+export const resultsSchema = v.object({
+  adapter: v.string(),
+  platform: v.string(),
+  date: v.pipe(v.string(), v.isoTimestamp()),
+  versions: v.record(v.string(), v.string()),
   /** Multiply-adds; copying by the faster of a kernel and a copy command; and by a kernel alone. */
-  ceilings: z.object({ gflops: positive, gbps: positive, kernelGbps: positive }),
-  cases: z.array(z.union([caseResult, fact])),
+  ceilings: v.object({ gflops: positive, gbps: positive, kernelGbps: positive }),
+  cases: v.array(v.union([caseResult, fact])),
   /** Peers that could not be opened at all, and why. */
-  missing: z.record(z.string(), z.string()),
+  missing: v.record(v.string(), v.string()),
 });
 
-/** @typedef {z.infer<typeof timing>} Timing */
-/** @typedef {z.infer<typeof caseResult>} CaseResult */
-/** @typedef {z.infer<typeof fact>} Fact */
-/** @typedef {z.infer<typeof resultsSchema>} Results */
+/** @typedef {v.InferOutput<typeof timing>} Timing */
+/** @typedef {v.InferOutput<typeof caseResult>} CaseResult */
+/** @typedef {v.InferOutput<typeof fact>} Fact */
+/** @typedef {v.InferOutput<typeof resultsSchema>} Results */

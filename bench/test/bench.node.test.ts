@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Case, uniform } from '../cases/case.mjs';
 import { measureCeilings } from '../ceilings.mjs';
@@ -48,7 +49,7 @@ describe('a measurement', () => {
     };
     const two = withCeilings(await runCase(wrong, device, peers, options), ceilings);
     for (const peer of peers) await peer.close();
-    results = resultsSchema.parse({
+    results = v.parse(resultsSchema, {
       adapter: device.info.name,
       platform: 'Node',
       date: new Date().toISOString(),

@@ -82,10 +82,10 @@ describe('a prompt file', () => {
   });
 
   it.each([
-    ['{"prompt": "a"}\n{"prompt": 3}\n', /line 2: prompt: .*expected string.*--skip-bad-lines/],
+    ['{"prompt": "a"}\n{"prompt": 3}\n', /line 2: prompt: .*Expected string.*--skip-bad-lines/],
     ['{"promt": "a"}\n', /line 1: prompt: /],
     ['{"prompt": "a"}\na red apple\n', /line 2: it is not JSON/],
-    ['["a"]\n', /line 1: .*expected object/],
+    ['["a"]\n', /line 1: Expected object/],
     ['{"prompt": "a", "seed": -1}\n', /line 1: seed: /],
     ['{"prompt": "a", "settings": 1}\n', /line 1: 'settings' is written by this command/],
     ['\n\n', /holds no prompts/],

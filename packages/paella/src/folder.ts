@@ -1,6 +1,6 @@
 import { PaellaError, type StateDict, loadStateDict, openSource } from '@paella/tensor';
-import { en } from 'zod/locales';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
+import { anyObject } from './schemas.js';
 
 /** A folder of files, on disk, on the web or in memory, where nothing lists what it holds. */
 export interface Folder {
@@ -17,7 +17,7 @@ export interface Folder {
    *
    * @throws PaellaError `not-found`; `format` saying what is wrong with it
    */
-  json: <T>(file: string, schema: z.ZodMiniType<T>) => Promise<T>;
+  json: <T>(file: string, schema: v.GenericSchema<unknown, T>) => Promise<T>;
   /** Opens a checkpoint, or a sharded one by its index; whoever asks closes it. */
   checkpoint: (file: string) => Promise<StateDict>;
   /** The first of some names that is there. */
@@ -92,19 +92,24 @@ export function folderOf(name: string, locate: Locate): Folder {
   };
 }
 
-/** Zod's small build knows no language by itself. */
-const messages = (): { error: z.core.$ZodErrorMap } => ({ error: en().localeError });
-
-function parseJson<T>(name: string, text: string, schema: z.ZodMiniType<T>): T {
+function parseJson<T>(name: string, text: string, schema: v.GenericSchema<unknown, T>): T {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
     throw new PaellaError('format', `${name} is not JSON`, { cause });
   }
-  const parsed = schema.safeParse(json, messages());
-  if (parsed.success) return parsed.data;
-  throw new PaellaError('format', `${name}: ${z.prettifyError(parsed.error)}`);
+  const parsed = v.safeParse(v.pipe(anyObject, schema), json, { abortPipeEarly: true });
+  if (parsed.success) return parsed.output;
+  throw new PaellaError('format', `${name}: ${parsed.issues.map(explain).join('; ')}`);
+}
+
+/** `sampler.steps: Invalid type: Expected number but received "12"` */
+function explain(issue: v.BaseIssue<unknown>): string {
+  const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
+  const message = isUnknown ? 'unknown key' : issue.message;
+  const place = v.getDotPath(issue);
+  return place === null ? message : `${place}: ${message}`;
 }
 
 async function isThere(locate: Locate, file: string): Promise<boolean> {

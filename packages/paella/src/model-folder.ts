@@ -1,46 +1,46 @@
 import type { StateDict } from '@paella/tensor';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Folder, openFolder } from './folder.js';
 import { ImageEncoder, type ImageEncoderConfig } from './image-encoder/image-encoder.js';
 import type { Model } from './model.js';
+import { anyObject, count, finite } from './schemas.js';
 import type { ByT5Config } from './text/byt5.js';
 import { WordVectorEncoder } from './text/word-vectors.js';
 import type { PaellaConfig } from './unet/config.js';
 import { Paella, tokenMultiple } from './unet/paella.js';
 import { VQModel, pixelsPerToken, type VQModelConfig } from './vqgan/vqmodel.js';
 
-const count = z.int().check(z.positive());
-const range = z.union([z.number(), z.tuple([z.number(), z.number()])]);
+const range = v.union([finite, v.strictTuple([finite, finite])]);
 
-export const unetConfig = z.strictObject({
+export const unetConfig = v.strictObject({
   c_in: count,
   c_out: count,
   num_labels: count,
   c_r: count,
   patch_size: count,
   c_cond: count,
-  c_hidden: z.array(count),
-  nhead: z.array(z.int()),
-  blocks: z.array(count),
-  level_config: z.array(z.string()),
+  c_hidden: v.array(count),
+  nhead: v.array(v.pipe(v.number(), v.safeInteger())),
+  blocks: v.array(count),
+  level_config: v.array(v.string()),
   clip_embd: count,
   byt5_embd: count,
   clip_seq_len: count,
   kernel_size: count,
-  dropout: z.number(),
-  self_attn: z.boolean(),
-}) satisfies z.ZodMiniType<PaellaConfig>;
+  dropout: finite,
+  self_attn: v.boolean(),
+}) satisfies v.GenericSchema<unknown, PaellaConfig>;
 
-export const vqganConfig = z.strictObject({
+export const vqganConfig = v.strictObject({
   levels: count,
   bottleneck_blocks: count,
   c_hidden: count,
   c_latent: count,
   codebook_size: count,
-  scale_factor: z.number(),
-}) satisfies z.ZodMiniType<VQModelConfig>;
+  scale_factor: finite,
+}) satisfies v.GenericSchema<unknown, VQModelConfig>;
 
-export const byt5Config = z.strictObject({
+export const byt5Config = v.strictObject({
   d_model: count,
   d_ff: count,
   d_kv: count,
@@ -49,61 +49,61 @@ export const byt5Config = z.strictObject({
   vocab_size: count,
   relative_attention_num_buckets: count,
   relative_attention_max_distance: count,
-  layer_norm_epsilon: z.number(),
-}) satisfies z.ZodMiniType<ByT5Config>;
+  layer_norm_epsilon: finite,
+}) satisfies v.GenericSchema<unknown, ByT5Config>;
 
-export const imageEncoderConfig = z.strictObject({
+export const imageEncoderConfig = v.strictObject({
   image_size: count,
   patch_size: count,
-  c_hidden: z.array(count),
+  c_hidden: v.array(count),
   embed_dim: count,
-}) satisfies z.ZodMiniType<ImageEncoderConfig>;
+}) satisfies v.GenericSchema<unknown, ImageEncoderConfig>;
 
-const textEncoder = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('word-vectors'),
+const textEncoder = v.variant('kind', [
+  v.strictObject({
+    kind: v.literal('word-vectors'),
     /** One word a line, and the state dict with `vectors` and `scale`. */
-    vocabulary: z.string(),
-    weights: z.string(),
+    vocabulary: v.string(),
+    weights: v.string(),
     max_words: count,
   }),
-  z.strictObject({ kind: z.literal('byt5'), weights: z.string(), config: byt5Config }),
+  v.strictObject({ kind: v.literal('byt5'), weights: v.string(), config: byt5Config }),
 ]);
 
 /** Hashes of the folder's other files, by name: what has one is downloaded once, and checked. See `storedFolder`. */
-export const sha256 = z.record(z.string(), z.string().check(z.regex(/^[0-9a-f]{64}$/)));
+export const sha256 = v.pipe(anyObject, v.record(v.string(), v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))));
 
 /** `model.json`: what a model folder holds, and how to use it. File names are relative to the folder. */
-export const modelCard = z.strictObject({
-  format: z.literal('paella-model/1'),
-  name: z.string(),
-  description: z.string(),
+export const modelCard = v.strictObject({
+  format: v.literal('paella-model/1'),
+  name: v.string(),
+  description: v.string(),
   /** Width and height of its pictures, in pixels. */
-  image_size: z.tuple([count, count]),
-  unet: z.strictObject({ weights: z.string(), config: unetConfig }),
-  vqgan: z.strictObject({ weights: z.string(), config: vqganConfig }),
+  image_size: v.strictTuple([count, count]),
+  unet: v.strictObject({ weights: v.string(), config: unetConfig }),
+  vqgan: v.strictObject({ weights: v.string(), config: vqganConfig }),
   text_encoder: textEncoder,
   /** Looks at pictures where a large model has CLIP's image tower. */
-  image_encoder: z.optional(z.strictObject({ weights: z.string(), config: imageEncoderConfig })),
-  captions: z.strictObject({
+  image_encoder: v.optional(v.strictObject({ weights: v.string(), config: imageEncoderConfig })),
+  captions: v.strictObject({
     /** How the captions it learned from were written, for people. */
-    form: z.string(),
+    form: v.string(),
     /** Added to a prompt that contains none of `styles`. */
-    suffix: z.string(),
-    styles: z.array(z.string()),
+    suffix: v.string(),
+    styles: v.array(v.string()),
   }),
-  sampler: z.strictObject({
+  sampler: v.strictObject({
     steps: count,
-    renoise_steps: z.int().check(z.nonnegative()),
+    renoise_steps: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
     temperature: range,
     cfg: range,
   }),
   /** Licences of the weights and of what they learned from. */
-  licenses: z.array(z.strictObject({ what: z.string(), license: z.string() })),
-  sha256: z.optional(sha256),
+  licenses: v.array(v.strictObject({ what: v.string(), license: v.string() })),
+  sha256: v.optional(sha256),
 });
 
-export type ModelCard = z.infer<typeof modelCard>;
+export type ModelCard = v.InferOutput<typeof modelCard>;
 
 /** A folder, on disk or on the web, with a `model.json` and the files it names. */
 export interface ModelFolder {

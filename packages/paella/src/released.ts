@@ -1,5 +1,5 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { CLIP } from './clip/clip.js';
 import { CLIP_VIT_H_14, type CLIPConfig } from './clip/config.js';
 import { openClipTokenizer } from './clip/tokenizer.js';
@@ -9,6 +9,7 @@ import type { MissingPart, Model } from './model.js';
 import { unetConfig } from './model-folder.js';
 import { PRESETS } from './presets.js';
 import { type PriorConfig, PriorModel } from './prior/prior-model.js';
+import { count, finite } from './schemas.js';
 import { ByT5Encoder } from './text/byt5.js';
 import { openByT5Folder } from './text/byt5-folder.js';
 import { PAELLA_V3, type PaellaConfig } from './unet/config.js';
@@ -181,27 +182,25 @@ function wrongKind(folder: Folder, file: string, expected: string, { kind }: Ide
   });
 }
 
-const count = z.int().check(z.positive());
-
 /** What open_clip writes beside weights; fields that the towers have no use for are left aside. */
-const openClipConfig = z.object({
-  model_cfg: z.object({
+const openClipConfig = v.object({
+  model_cfg: v.object({
     embed_dim: count,
-    text_cfg: z.object({
+    text_cfg: v.object({
       context_length: count,
       vocab_size: count,
       width: count,
       heads: count,
       layers: count,
-      mlp_ratio: z.optional(z.number()),
+      mlp_ratio: v.optional(finite),
     }),
-    vision_cfg: z.object({
+    vision_cfg: v.object({
       image_size: count,
       patch_size: count,
       width: count,
-      head_width: z._default(count, 64),
+      head_width: v.optional(count, 64),
       layers: count,
-      mlp_ratio: z.optional(z.number()),
+      mlp_ratio: v.optional(finite),
     }),
   }),
 });

@@ -1,5 +1,5 @@
 import { PaellaError } from '@paella/tensor';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { openDownload } from './download.js';
 import { type Folder, folderOf, openFolder } from './folder.js';
 import { placeOf, sha256 } from './model-folder.js';
@@ -24,7 +24,7 @@ const CACHE = 'paella-models';
 const CARD = 'model.json';
 
 /** What this module reads of a `model.json`. */
-const hashesOf = z.object({ sha256: z._default(sha256, {}) });
+const hashesOf = v.object({ sha256: v.optional(sha256, {}) });
 
 /**
  * A folder on the web whose files are downloaded once. All files that its `model.json` gives a hash of are fetched at

@@ -55,6 +55,24 @@ describe('a folder of files', () => {
     await expect(missing).rejects.toThrow('there is no inner/2.safetensors');
   });
 
+  it('says what is wrong with a model.json, and where', async () => {
+    const card = JSON.parse(await (await embedded('model.json'))[1].text()) as Record<string, object>;
+    const refusal = (content: unknown): Promise<unknown> =>
+      openModel(folderOfFiles(new Map([['model.json', new Blob([JSON.stringify(content)])]])));
+    const wrong: [unknown, RegExp][] = [
+      [[card], /model\.json: Expected object/],
+      [{ ...card, nmae: 'x' }, /nmae: unknown key/],
+      [{ ...card, unet: undefined }, /unet: .*"unet"/],
+      [{ ...card, sampler: { ...card.sampler, steps: 0.5 } }, /sampler\.steps: .*0\.5/],
+      [{ ...card, image_size: [64] }, /image_size\.1: Invalid type: Expected number/],
+      [{ ...card, sha256: ['x'] }, /sha256: Expected object/],
+      [{ ...card, sha256: { 'unet.safetensors': 'x' } }, /unet\.safetensors: Invalid format/],
+    ];
+    for (const [content, message] of wrong) {
+      await expect(refusal(content)).rejects.toMatchObject({ code: 'format', message });
+    }
+  });
+
   it('calls files by their names', async () => {
     const folder = folderOfFiles(new Map([['sub/x.pt', new Blob(['nonsense'])]]));
     await expect(folder.checkpoint('sub/x.pt')).rejects.toThrow(/^the folder\/sub\/x\.pt: it is neither/);

@@ -3,11 +3,12 @@ import { PaellaError } from '@paella/tensor';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod';
+import * as v from 'valibot';
 import { type Member, tarOf } from '../data/tar.js';
 import { createResult, reason, writeResult } from '../files.js';
 import { differences, listOf } from '../run/differences.js';
 import { takeLock } from '../run/lock.js';
+import { whole } from '../schemas.js';
 
 /** What must be the same in all processes, and when the work goes on. */
 export interface Work {
@@ -32,19 +33,19 @@ export interface Content {
   failed: readonly Failure[];
 }
 
-const tarRecord = z.object({
-  tar: z.string(),
-  sha256: z.string(),
-  bytes: z.int(),
-  items: z.int(),
-  failed: z.array(z.object({ name: z.string(), reason: z.string() })),
+const tarRecord = v.object({
+  tar: v.string(),
+  sha256: v.string(),
+  bytes: whole,
+  items: whole,
+  failed: v.array(v.object({ name: v.string(), reason: v.string() })),
   /** What made it: results of two adapters differ by rounding. */
-  adapter: z.string(),
-  version: z.string(),
+  adapter: v.string(),
+  version: v.string(),
 });
 
 /** The JSON file beside a tar. It is written last: where it is, the tar is complete. */
-export type TarRecord = z.infer<typeof tarRecord>;
+export type TarRecord = v.InferOutput<typeof tarRecord>;
 
 /**
  * A folder of tars. `settings.json` says what they are made with, a record beside each that it is complete, and
@@ -98,7 +99,7 @@ export class BulkFolder {
   /** The record of a tar that is complete, else null; what is damaged counts as missing and is made again. */
   record(tar: number): TarRecord | null {
     try {
-      const record = tarRecord.parse(JSON.parse(readFileSync(this.#file(tar, 'json'), 'utf8')));
+      const record = v.parse(tarRecord, JSON.parse(readFileSync(this.#file(tar, 'json'), 'utf8')));
       return statSync(this.#file(tar, 'tar')).size === record.bytes ? record : null;
     } catch {
       return null;

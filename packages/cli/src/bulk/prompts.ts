@@ -3,19 +3,23 @@ import { PaellaError } from '@paella/tensor';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import * as z from 'zod';
+import * as v from 'valibot';
 import { reason } from '../files.js';
+import { anyObject, finite, whole } from '../schemas.js';
 import type { Failure } from './folder.js';
 
-const line = z.looseObject({
-  prompt: z.string(),
-  negative: z.string().optional(),
-  seed: z.int().nonnegative().optional(),
-  id: z.union([z.string(), z.number()]).optional(),
-});
+const line = v.pipe(
+  anyObject,
+  v.looseObject({
+    prompt: v.string(),
+    negative: v.optional(v.string()),
+    seed: v.optional(whole),
+    id: v.optional(v.union([v.string(), finite])),
+  }),
+);
 
 /** What a line says: what to draw, and whatever else should be written beside the picture. */
-export type PromptLine = z.infer<typeof line>;
+export type PromptLine = v.InferOutput<typeof line>;
 
 export interface PromptFile {
   /** By line from 0. Empty lines have no entry, and neither have those that were passed over. */
@@ -79,11 +83,12 @@ function parseLine(text: string): PromptLine | string | undefined {
   } catch (error) {
     return `it is not JSON: ${reason(error)}`;
   }
-  const parsed = line.safeParse(json);
+  const parsed = v.safeParse(line, json);
   if (!parsed.success) {
-    const [{ path, message }] = parsed.error.issues;
-    return path.length > 0 ? `${path.join('.')}: ${message}` : message;
+    const [issue] = parsed.issues;
+    const place = v.getDotPath(issue);
+    return place === null ? issue.message : `${place}: ${issue.message}`;
   }
-  const taken = reserved.find((key) => key in parsed.data);
-  return taken ? `'${taken}' is written by this command; call it something else` : parsed.data;
+  const taken = reserved.find((key) => key in parsed.output);
+  return taken ? `'${taken}' is written by this command; call it something else` : parsed.output;
 }

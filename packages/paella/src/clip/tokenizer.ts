@@ -1,6 +1,7 @@
 import { PaellaError } from '@paella/tensor';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import type { Folder } from '../folder.js';
+import { isObject } from '../schemas.js';
 
 /** CLIP's byte pairs: the id of every token, and which two tokens merge, the first rule before the others. */
 export interface ClipVocabulary {
@@ -92,23 +93,25 @@ const OPEN_CLIP_MERGES = 'bpe_simple_vocab_16e6.txt.gz';
 /** The lines after the first of that file that belong to CLIP. */
 const MERGES = 48894;
 
-const vocab = z.record(z.string(), z.int());
-const pair = z.tuple([z.string(), z.string()]);
+/** Not `v.record`, which leaves some words out that objects have a use for. */
+const vocab = v.custom<Record<string, number>>(
+  (ids) => isObject(ids) && Object.values(ids).every(Number.isSafeInteger),
+  'Expected a whole number for each token',
+);
+const pair = v.strictTuple([v.string(), v.string()]);
 /** As much of a `tokenizer.json` as tells the vocabulary; older ones join a merge's two sides by a space. */
-const tokenizerJson = z.object({
-  model: z.object({
+const tokenizerJson = v.object({
+  model: v.object({
     vocab,
-    merges: z.array(
-      z.pipe(
-        z.union([
-          pair,
-          z.pipe(
-            z.string(),
-            z.transform((line) => line.split(' ')),
-          ),
-        ]),
+    merges: v.array(
+      v.union([
         pair,
-      ),
+        v.pipe(
+          v.string(),
+          v.transform((line) => line.split(' ')),
+          pair,
+        ),
+      ]),
     ),
   }),
 });

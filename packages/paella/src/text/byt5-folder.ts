@@ -1,5 +1,5 @@
 import { PaellaError, type StateDict } from '@paella/tensor';
-import * as z from 'zod/mini';
+import * as v from 'valibot';
 import { type Folder, openFolder } from '../folder.js';
 import { byt5Config } from '../model-folder.js';
 import type { ByT5Config } from './byt5.js';
@@ -20,12 +20,12 @@ const WEIGHTS = [
 ];
 
 /** `config.json`, with T5Config's defaults for what older files leave out (google/byt5-xl has no maximum distance). */
-const huggingFaceConfig = z.object({
-  ...byt5Config.shape,
-  relative_attention_num_buckets: z._default(byt5Config.shape.relative_attention_num_buckets, 32),
-  relative_attention_max_distance: z._default(byt5Config.shape.relative_attention_max_distance, 128),
-  layer_norm_epsilon: z._default(byt5Config.shape.layer_norm_epsilon, 1e-6),
-  feed_forward_proj: z._default(z.string(), 'relu'),
+const huggingFaceConfig = v.object({
+  ...byt5Config.entries,
+  relative_attention_num_buckets: v.optional(byt5Config.entries.relative_attention_num_buckets, 32),
+  relative_attention_max_distance: v.optional(byt5Config.entries.relative_attention_max_distance, 128),
+  layer_norm_epsilon: v.optional(byt5Config.entries.layer_norm_epsilon, 1e-6),
+  feed_forward_proj: v.optional(v.string(), 'relu'),
 });
 
 /** Ids of ByT5's tokenizer: 256 bytes, three specials, 125 sentinels. T5 and mT5 have words, and many more. */
@@ -63,7 +63,7 @@ export async function openByT5Folder(where: string | URL | Folder): Promise<ByT5
 
 function checkConfig(
   name: string,
-  { feed_forward_proj, ...config }: z.infer<typeof huggingFaceConfig>,
+  { feed_forward_proj, ...config }: v.InferOutput<typeof huggingFaceConfig>,
 ): ByT5Config {
   const refuse = (message: string): never => {
     throw new PaellaError('format', `${name} describes no ByT5: ${message}`, {
