@@ -7,7 +7,7 @@ import { change, rollSeed, settings } from './settings.js';
 import { type Trouble, troubleOf, troubleWith } from './trouble.js';
 
 /** One picture on its way: what it was after each step. */
-export interface Trail {
+interface Trail {
   images: RgbaImage[];
   tokens: Uint32Array[];
 }
