@@ -2,15 +2,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
-import * as v from 'valibot';
 import { HELP, parseOptions } from './options.mjs';
 import { htmlReport, markdownReport } from './report.mjs';
-import { resultsSchema } from './schema.mjs';
+import { parseResults } from './schema.mjs';
 
 const say = (/** @type {string} */ line) => void process.stdout.write(`${line}\n`);
 const options = parsedOptions();
 const { results, failed } = options.browser ? await inBrowser() : await inNode();
-const checked = v.parse(resultsSchema, results);
+const checked = parseResults(results);
 if (options.json) await write(options.json, `${JSON.stringify(checked, null, 1)}\n`);
 if (options.report) {
   await write(join(options.report, 'report.md'), markdownReport(checked));

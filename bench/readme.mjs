@@ -5,9 +5,8 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import * as v from 'valibot';
 import { markdownReport, summaryTable } from './report.mjs';
-import { resultsSchema } from './schema.mjs';
+import { parseResults } from './schema.mjs';
 
 const folder = new URL('results/', import.meta.url);
 const readme = new URL('../README.md', import.meta.url);
@@ -16,9 +15,7 @@ const [begin, end] = ['<!-- performance: node bench/readme.mjs -->', '<!-- /perf
 const { check } = parseArgs({ options: { check: { type: 'boolean', default: false } } }).values;
 const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
 const all = await Promise.all(
-  names.map(async (name) =>
-    v.parse(resultsSchema, JSON.parse(await readFile(new URL(name, folder), 'utf8'))),
-  ),
+  names.map(async (name) => parseResults(JSON.parse(await readFile(new URL(name, folder), 'utf8')))),
 );
 /** @type {Map<URL, string>} */
 const files = new Map();

@@ -40,7 +40,7 @@ const caseResult = v.object({
 /** What has no peers: numbers by name, with their units in the names. */
 const fact = v.object({ suite: v.string(), name: v.string(), ours: v.record(v.string(), finite) });
 
-export const resultsSchema = v.object({
+const resultsSchema = v.object({
   adapter: v.string(),
   platform: v.string(),
   date: v.pipe(v.string(), v.isoTimestamp()),
@@ -51,6 +51,18 @@ export const resultsSchema = v.object({
   /** Peers that could not be opened at all, and why. */
   missing: v.record(v.string(), v.string()),
 });
+
+/**
+ * Checks what a results file holds.
+ *
+ * @param {unknown} results
+ * @throws Error saying what is wrong, and where
+ */
+export function parseResults(results) {
+  const parsed = v.safeParse(resultsSchema, results);
+  if (parsed.success) return parsed.output;
+  throw new Error(`these are no results of a benchmark:\n${v.summarize(parsed.issues)}`);
+}
 
 /** @typedef {v.InferOutput<typeof timing>} Timing */
 /** @typedef {v.InferOutput<typeof caseResult>} CaseResult */

@@ -3,7 +3,6 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Case, uniform } from '../cases/case.mjs';
 import { measureCeilings } from '../ceilings.mjs';
@@ -11,7 +10,7 @@ import { parseOptions } from '../options.mjs';
 import { openPeers } from '../peers/open.mjs';
 import { htmlReport, markdownReport, summaryTable } from '../report.mjs';
 import { runCase, withCeilings } from '../run.mjs';
-import { type CaseResult, type Results, resultsSchema } from '../schema.mjs';
+import { type CaseResult, type Results, parseResults } from '../schema.mjs';
 
 const run = promisify(execFile);
 const bench = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
@@ -49,7 +48,7 @@ describe('a measurement', () => {
     };
     const two = withCeilings(await runCase(wrong, device, peers, options), ceilings);
     for (const peer of peers) await peer.close();
-    results = v.parse(resultsSchema, {
+    results = parseResults({
       adapter: device.info.name,
       platform: 'Node',
       date: new Date().toISOString(),
