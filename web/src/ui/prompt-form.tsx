@@ -6,10 +6,12 @@ import { change, settings } from '../state/settings.js';
 import { chosenSubject, missing } from '../state/subject.js';
 import { tool } from '../state/tool.js';
 import { problems } from '../state/validation.js';
-import { ToolFields } from './edit/tool-fields.js';
 import { ToolSwitch } from './edit/tool-switch.js';
 import { TextField } from './field.js';
+import { later } from './later.js';
 import { SettingsFields } from './settings-fields.js';
+
+const ToolFields = later(async () => (await import('./edit/tool-fields.js')).ToolFields);
 
 const EXAMPLES = ['a red apple', 'a smiling cat', 'a blue whale', 'a slice of pizza', 'a rocket', 'a cactus'];
 
@@ -49,8 +51,7 @@ export function PromptForm(): JSX.Element {
         problem={promptProblem.value}
         onChange={(prompt) => change({ prompt })}
       />
-      {tool.value === 'draw' && <Examples />}
-      <ToolFields />
+      {tool.value === 'draw' ? <Examples /> : <ToolFields />}
       <DrawButton />
       <SettingsFields />
     </form>

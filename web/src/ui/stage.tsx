@@ -5,7 +5,6 @@ import { before, isComparing } from '../state/comparison.js';
 import { type Drawing, drawing, isDrawing, progress, shownPicture, shownStep } from '../state/drawing.js';
 import { close, opened, shown, shownImage, shownKept } from '../state/stage.js';
 import { Compare } from './edit/compare.js';
-import { FramePlayer } from './edit/frame-player.js';
 import { later } from './later.js';
 import { Logo } from './logo.js';
 import { Picture } from './picture.js';
@@ -13,6 +12,7 @@ import { moveFocus } from './roving.js';
 import { Scrubber } from './scrubber.js';
 import { DrawingTrouble } from './trouble.js';
 
+const FramePlayer = later(async () => (await import('./edit/frame-player.js')).FramePlayer);
 const PictureTools = later(async () => (await import('./picture-tools.js')).PictureTools);
 
 /** What is drawn, step by step; what was drawn last; or a picture of the gallery. */
