@@ -2,21 +2,12 @@ import type { Locator, Page } from 'playwright';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { saveOutput } from '../../test/fixtures.js';
 import { violations } from './axe.js';
-import { type Studio, openStudio } from './studio.js';
+import { type Studio, openStudio, quickSettings } from './studio.js';
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 360, height: 740 };
 const STEPS = 3;
 const APPLE = 'a red apple';
-const settings = {
-  prompt: APPLE,
-  seed: 7,
-  seedLocked: true,
-  count: 1,
-  size: [64, 64],
-  steps: STEPS,
-  renoiseSteps: STEPS - 1,
-};
 
 interface Pixels {
   width: number;
@@ -34,7 +25,10 @@ let apple: Pixels;
 beforeAll(async () => {
   studio = await openStudio();
   ({ page, problems } = await studio.page(undefined, (one) =>
-    one.addInitScript((stored) => localStorage.setItem('paella-settings', stored), JSON.stringify(settings)),
+    one.addInitScript(
+      (stored) => localStorage.setItem('paella-settings', stored),
+      JSON.stringify(quickSettings(STEPS)),
+    ),
   ));
   apple = await generate();
 });

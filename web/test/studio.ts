@@ -38,6 +38,17 @@ export interface Studio {
   close: () => Promise<void>;
 }
 
+/** Settings of the form for pictures of an apple that take few steps. */
+export const quickSettings = (steps: number) => ({
+  prompt: 'a red apple',
+  seed: 7,
+  seedLocked: true,
+  count: 1,
+  size: [64, 64],
+  steps,
+  renoiseSteps: steps - 1,
+});
+
 /** One build, server and browser for all test files, which run in one process; they end with it. */
 let shared: Promise<{ url: string; browser: Browser }> | null = null;
 

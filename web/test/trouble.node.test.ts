@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { BrowserContextOptions, Page } from 'playwright';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveOutput } from '../../test/fixtures.js';
-import { type Studio, openStudio } from './studio.js';
+import { type Studio, openStudio, quickSettings } from './studio.js';
 
 const unet = fileURLToPath(new URL('../../packages/paella/models/default/unet.safetensors', import.meta.url));
 
@@ -18,15 +18,7 @@ afterAll(() => studio.close());
 /** The script of the engine's worker. */
 const ENGINE = /\/assets\/engine-[^/]*\.js$/;
 const STEPS = 8;
-const settings = {
-  prompt: 'a red apple',
-  seed: 7,
-  seedLocked: true,
-  count: 1,
-  size: [64, 64],
-  steps: STEPS,
-  renoiseSteps: STEPS - 1,
-};
+const settings = quickSettings(STEPS);
 
 interface Prepared {
   /** What the worker runs before its own script. */

@@ -8,6 +8,7 @@ import { notify } from '../state/notices.js';
 import { save } from '../state/saving.js';
 import { NumberField, TextField } from './field.js';
 import { percent, short } from './numbers.js';
+import { ScrollTable } from './scroll-table.js';
 import { TroubleBox } from './trouble.js';
 
 const MAX_ROUNDS = 50;
@@ -113,23 +114,13 @@ function Results({ of: { results } }: { of: Benchmark }): JSX.Element {
   return (
     <section class="wide" aria-labelledby={caption}>
       <h2 id={caption}>Results</h2>
-      <div class="scroll" role="region" aria-label="Results, as a table" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Case</th>
-              <th scope="col">ms</th>
-              <th scope="col">Speed</th>
-              <th scope="col">Ceiling</th>
-            </tr>
-          </thead>
-          <tbody>
-            {results.map((result) => (
-              <Row key={result.name} result={result} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable label="Results, as a table" columns={['Case', 'ms', 'Speed', 'Ceiling']}>
+        <tbody>
+          {results.map((result) => (
+            <Row key={result.name} result={result} />
+          ))}
+        </tbody>
+      </ScrollTable>
       <p class="note">
         The speed is the one that binds, arithmetic or bytes that must be read and written at least; beside
         it, how much that is of what the adapter can do at most. Small cases fit into caches, which can lift

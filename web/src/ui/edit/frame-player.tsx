@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { shownPicture, shownStep } from '../../state/drawing.js';
 import { frameMs } from '../../state/playback.js';
+import { Player } from '../player.js';
 
 /** Plays the pictures of an interpolation, there and back, or goes to one of them. */
 export function FramePlayer({ count }: { count: number }): JSX.Element {
@@ -18,27 +19,30 @@ export function FramePlayer({ count }: { count: number }): JSX.Element {
     const timer = setInterval(go, frameMs());
     return () => clearInterval(timer);
   }, [isPlaying.value, count]);
+  const frame = shownPicture.value + 1;
   return (
-    <div class="frame-player" role="group" aria-label="Frames">
-      <button type="button" onClick={() => (isPlaying.value = !isPlaying.value)}>
-        {isPlaying.value ? 'Pause frames' : 'Play frames'}
-      </button>
-      <input
-        type="range"
-        min="1"
-        max={count}
-        value={shownPicture.value + 1}
-        aria-label="Frame"
-        aria-valuetext={`${shownPicture.value + 1} of ${count}`}
-        onInput={(event) => {
+    <Player
+      class="frame-player"
+      label="Frames"
+      play={{
+        label: isPlaying.value ? 'Pause frames' : 'Play frames',
+        onToggle: () => (isPlaying.value = !isPlaying.value),
+      }}
+      range={{
+        label: 'Frame',
+        value: frame,
+        max: count,
+        text: `${frame} of ${count}`,
+        onGo: (value) => {
           isPlaying.value = false;
-          show(event.currentTarget.valueAsNumber - 1);
-        }}
-      />
+          show(value - 1);
+        },
+      }}
+    >
       <output>
-        {shownPicture.value + 1}/{count}
+        {frame}/{count}
       </output>
-    </div>
+    </Player>
   );
 }
 

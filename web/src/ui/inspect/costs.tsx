@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { Inspection, KernelProfile } from '../../engine/protocol.js';
 import { mebibytes, percent, short } from '../numbers.js';
+import { ScrollTable } from '../scroll-table.js';
 
 /** Rows of the table at first. */
 const FEW = 10;
@@ -56,44 +57,35 @@ function KernelTable({ kernels, seconds }: { kernels: KernelProfile[]; seconds: 
     milliseconds > 0 ? short(amount / milliseconds / 1e6) : '–';
   return (
     <>
-      <div class="scroll" role="region" aria-label="Time by kernel, as a table" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Kernel</th>
-              <th scope="col">Calls</th>
-              <th scope="col">ms</th>
-              <th scope="col">Share</th>
-              <th scope="col">GFLOP/s</th>
-              <th scope="col">GB/s</th>
+      <ScrollTable
+        label="Time by kernel, as a table"
+        columns={['Kernel', 'Calls', 'ms', 'Share', 'GFLOP/s', 'GB/s']}
+      >
+        <tbody>
+          {rows.map(({ kernel, calls, milliseconds, flops, bytes }) => (
+            <tr key={kernel}>
+              <th scope="row">{kernel}</th>
+              <td>{calls}</td>
+              <td>{short(milliseconds)}</td>
+              <td class="share" style={{ '--share': milliseconds / (total || 1) }}>
+                {percent(milliseconds / (total || 1))}
+              </td>
+              <td>{speed(flops, milliseconds)}</td>
+              <td>{speed(bytes, milliseconds)}</td>
             </tr>
-          </thead>
-          <tbody>
-            {rows.map(({ kernel, calls, milliseconds, flops, bytes }) => (
-              <tr key={kernel}>
-                <th scope="row">{kernel}</th>
-                <td>{calls}</td>
-                <td>{short(milliseconds)}</td>
-                <td class="share" style={{ '--share': milliseconds / (total || 1) }}>
-                  {percent(milliseconds / (total || 1))}
-                </td>
-                <td>{speed(flops, milliseconds)}</td>
-                <td>{speed(bytes, milliseconds)}</td>
-              </tr>
-            ))}
-          </tbody>
-          <tfoot>
-            <tr>
-              <th scope="row">All {kernels.length}</th>
-              <td>{kernels.reduce((sum, { calls }) => sum + calls, 0)}</td>
-              <td>{short(total)}</td>
-              <td />
-              <td />
-              <td />
-            </tr>
-          </tfoot>
-        </table>
-      </div>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <th scope="row">All {kernels.length}</th>
+            <td>{kernels.reduce((sum, { calls }) => sum + calls, 0)}</td>
+            <td>{short(total)}</td>
+            <td />
+            <td />
+            <td />
+          </tr>
+        </tfoot>
+      </ScrollTable>
       {kernels.length > FEW && (
         <button
           type="button"
