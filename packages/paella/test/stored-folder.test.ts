@@ -70,7 +70,7 @@ describe('a stored folder', () => {
     ]);
   });
 
-  it('reads what has no hash from the server, and what is not there as any folder', async () => {
+  it('reads what has no hash from the server, and has nothing that is not there', async () => {
     const { url, reads } = webFolder({ ...files, 'notes.txt': 'hello' });
     const folder = await storedFolder(url);
     expect(await folder.text('notes.txt')).toBe('hello');
