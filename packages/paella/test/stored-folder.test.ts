@@ -159,7 +159,7 @@ describe('a stored folder', () => {
   });
 });
 
-describe.runIf(hasCache)('the store of a page', () => {
+describe.runIf(hasCache)('the store of a page (where there is a Cache API)', () => {
   it('serves later visits, also without a network', async () => {
     const { url, downloads } = webFolder(files);
     await storedFolder(url);
