@@ -16,6 +16,9 @@ import { wgslModules } from '../scripts/wgsl.mjs';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const site = resolve(process.argv[2] ?? join(here, 'dist'));
 
+// Whoever builds, a test runner say: with another one, Vite compiles components as for development.
+process.env.NODE_ENV = 'production';
+
 const { outputs, modules } = await bundle();
 for (const file of await readdir(join(here, 'public'))) {
   outputs.set(file, await readFile(join(here, 'public', file)));
