@@ -122,6 +122,7 @@ describe('the Create tab', () => {
     await expect.poll(() => pixels(page)).toBe(first);
 
     await page.getByRole('button', { name: 'Use its settings' }).click();
+    await page.getByText('The form has the settings of this picture.').waitFor();
     expect(await page.getByLabel('Prompt', { exact: true }).inputValue()).toBe('a red apple');
     expect(await page.getByLabel('Negative prompt').inputValue()).toBe('blue');
     expect(await page.getByLabel('Style').inputValue()).toBe('3d render');
