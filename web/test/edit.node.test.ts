@@ -197,6 +197,7 @@ describe('the tools', () => {
     // The gallery knows what the result was made from.
     await page.getByRole('button', { name: /^a green leaf/ }).click();
     await page.getByRole('button', { name: 'Use its settings' }).click();
+    await page.getByText('The form has the settings of this picture.').waitFor();
     expect(await painted()).toEqual(mask);
     expect(await pixelsOf(page.getByRole('img', { name: 'Picture to begin with' }))).toEqual(apple);
   });
