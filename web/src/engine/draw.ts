@@ -9,12 +9,10 @@ export async function draw(
   { signal, onStep }: { signal: AbortSignal; onStep: (report: StepReport) => void },
 ): Promise<DrawResult> {
   const start = performance.now();
-  const { subject } = request;
-  const count = subject.kind === 'interpolate' ? subject.frames : subject.count;
   const { images, tokens, shape, seed } = await drawSubject(pipeline, request, {
     signal,
     onStep: async (info) => {
-      onStep(await reportOf(info, count));
+      onStep(await reportOf(info));
     },
   });
   const [, ...grid] = shape;
@@ -58,14 +56,13 @@ export async function drawSubject(
   return edit(pipeline, subject, options);
 }
 
-async function reportOf(info: GenerationStep, count: number): Promise<StepReport> {
+async function reportOf(info: GenerationStep): Promise<StepReport> {
   const { step, steps, first, tokens, preview } = info;
   const images = await preview();
   return {
     step,
     steps,
     first,
-    count,
     images,
     tokens: perPicture(Uint32Array.from(await tokens.data()), images.length),
   };

@@ -74,8 +74,6 @@ export interface StepReport {
   steps: number;
   /** The number of the first picture: those that do not fit into one pass are drawn in several. */
   first: number;
-  /** Pictures in all. */
-  count: number;
   images: RgbaImage[];
   /** Of each picture, row by row. */
   tokens: Uint32Array[];
