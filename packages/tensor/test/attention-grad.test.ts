@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type AttentionOptions, type Rows, attention, splitRows } from '../src/ops/attention.js';
 import { linear } from '../src/ops/matmul.js';
-import { streamWords } from '../src/random/threefry.js';
+import { foldIn, streamWords } from '../src/random/threefry.js';
 import { Device, Rng, type Tensor, scope } from '../src/index.js';
 import {
   CASES,
@@ -237,6 +237,47 @@ describe('gradients of attention', () => {
           await expectClose(tensor.grad!, want[name], { tolerance: 1e-5 });
         }
       });
+    }
+  });
+
+  it('drop the same of an entry in whatever batch it is, though words of the mask are of several', async () => {
+    const one: Case = { name: '', batch: 4, heads: 3, headSize: 8, queries: 3, keys: 5, extra: 2 };
+    const [own, row, p] = [8, 12, 0.25];
+    const bits = one.queries * one.heads * row;
+    const numbers = [0, 1, 2, 3].map((b) => streamWords(foldIn([0, 5], b), 1, bits));
+    const made: Made = {
+      ...make(one),
+      kept: (b, n, h, j) => {
+        const word = numbers[b][(n * one.heads + h) * row + (j < one.keys ? j : own + j - one.keys)];
+        return (word >>> 8) * 2 ** -24 >= p ? 1 / (1 - p) : 0;
+      },
+    };
+    const grad = gradientOf(one);
+    const want = { out: reference(one, made), ...referenceGradients(one, made, grad) };
+    for (const force of attentionForces(device)) {
+      const run = (from: number, to: number) =>
+        scope(async () => {
+          const cut = ({ shape: [batch, ...rest], data }: Values): Values => {
+            const size = data.length / batch;
+            return { shape: [to - from, ...rest], data: data.slice(from * size, to * size) };
+          };
+          const [q, k, v, k2, v2] = [made.q, made.k, made.v, made.k2, made.v2].map((all) => leaf(cut(all)));
+          const rng = new Rng(5, 1).forEntries(from);
+          const options = { ...optionsOf(one, made), extra: { k: k2, v: v2 }, dropout: { p, rng }, force };
+          const out = attention(q, k, v, options);
+          out.backward(upload(device, cut(grad)));
+          for (const [name, tensor] of Object.entries({ q, k, v, k2, v2 }) as [keyof typeof want, Tensor][]) {
+            await expectClose(tensor.grad!, cut(want[name]), { tolerance: 1e-5 });
+          }
+          await expectClose(out, cut(want.out), { tolerance: 1e-5 });
+          const all = [out, ...[q, k, v, k2, v2].map((tensor) => tensor.grad!)];
+          return Promise.all(all.map(async (tensor) => [...(await tensor.data())]));
+        });
+      const [whole, first, second] = [await run(0, 4), await run(0, 2), await run(2, 4)];
+      expect(
+        first.map((values, i) => [...values, ...second[i]]),
+        force,
+      ).toEqual(whole);
     }
   });
 

@@ -1,7 +1,7 @@
 import type { TeamForce } from '@paella/kernels';
 import { describe, expect, it } from 'vitest';
 import { Rng, type Tensor, ops, scope } from '../src/index.js';
-import { streamWords } from '../src/random/threefry.js';
+import { foldIn, streamWords } from '../src/random/threefry.js';
 import { gradcheck } from './gradcheck.js';
 import {
   expectClose,
@@ -101,6 +101,34 @@ describe('dropout', () => {
       const expected = upstream.data.map((v, i) => (kept[i] ? v * scale : 0));
       expect(relativeError(await x.grad!.data(), expected)).toBeLessThan(1e-6);
       expectError(() => ops.dropout(x, 1, rng), 'argument', /\[0,1\)/);
+    });
+  });
+
+  it('drops the same of an entry in whatever batch it is, forwards and backwards', async () => {
+    await scope(async () => {
+      for (const shape of [[4, 16], [4, 3, 7], [4], [4, 2, 65]]) {
+        const size = shape.slice(1).reduce((product, length) => product * length, 1);
+        const [values, upstream] = [noise(shape, 1), noise(shape, 2)];
+        const part = async (from: number, to: number) => {
+          const cut = ({ data }: typeof values) =>
+            upload(device, {
+              shape: [to - from, ...shape.slice(1)],
+              data: data.slice(from * size, to * size),
+            });
+          const x = cut(values);
+          x.requiresGrad = true;
+          const out = ops.dropout(x, 0.3, new Rng(5, 3).forEntries(from));
+          out.backward(cut(upstream));
+          return { out: [...(await out.data())], grad: [...(await x.grad!.data())] };
+        };
+        const [whole, first, second] = [await part(0, 4), await part(0, 2), await part(2, 4)];
+        expect([...first.out, ...second.out], shape.join()).toEqual(whole.out);
+        expect([...first.grad, ...second.grad], shape.join()).toEqual(whole.grad);
+        const drawn = [0, 1, 2, 3].flatMap((b) => [...streamWords(foldIn([0, 5], b), 3, size)]);
+        const kept = drawn.map((word) => (word >>> 8) * 2 ** -24 >= 0.3);
+        expect(whole.out.map((value) => value !== 0)).toEqual(kept);
+        expect(whole.grad.map((value) => value !== 0)).toEqual(kept);
+      }
     });
   });
 });

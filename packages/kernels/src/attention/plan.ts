@@ -1,5 +1,6 @@
 import { type Capabilities, type Launch, choose, defineKernel, launch, linearGrid } from '../kernel.js';
-import type { RandomStream } from '../random/plan.js';
+import byEntries from '../random/entries.wgsl';
+import { type EntryStream, entryParams } from '../random/plan.js';
 import threefry from '../random/threefry.wgsl';
 import linear from '../shared/linear.wgsl';
 import rank4 from '../shared/rank4.wgsl';
@@ -22,7 +23,7 @@ const tiled = [rank4, subgroupTile, subgroupSource];
 const subgroup = defineKernel('attention_subgroup', subgroups, ...shared, ...tiled);
 const simple = defineKernel('attention_simple', VEC4S, operands, mask, naiveSource);
 const naive = defineKernel('attention_naive', NUMBERS, operands, mask, naiveSource);
-const drawMask = defineKernel('attention_mask', linear, threefry, drawMaskSource);
+const drawMask = defineKernel('attention_mask', linear, threefry, byEntries, drawMaskSource);
 const kernels = { blocks, subgroup, simple, naive };
 
 export type AttentionVariant = keyof typeof kernels;
@@ -89,7 +90,9 @@ export interface AttentionMask {
   row: number;
   /** The first bit of k2. */
   extra: number;
-  /** Of all queries, in words of 32 bits. */
+  /** Bits of all queries, batch entry by batch entry. */
+  bits: number;
+  /** The bits in words of 32. */
   words: number;
 }
 
@@ -100,19 +103,21 @@ export function attentionMask(
 ): AttentionMask {
   const start = Math.ceil(keys / 4) * 4;
   const row = start + Math.ceil(extra / 4) * 4;
-  return { p, row, extra: start, words: Math.ceil((batch * heads * queries * row) / 32) };
+  const bits = batch * heads * queries * row;
+  return { p, row, extra: start, bits, words: Math.ceil(bits / 32) };
 }
 
-/** Draws a mask. Operands: out, u32 `[words]`. */
+/** Draws a mask, by entries of the batch if `from` has them. Operands: out, u32 `[words]`. */
 export function planAttentionMask(
-  { p, words }: AttentionMask,
-  from: RandomStream,
+  { p, bits, words }: AttentionMask,
+  from: EntryStream,
   caps: Capabilities,
 ): Launch {
   const WG = 64;
+  const { params, entry_size, ENTRIES } = entryParams(from, bits / 4);
   return launch(drawMask, {
-    constants: { WG },
-    params: { words, p, ...from },
+    constants: { WG, ENTRIES },
+    params: { words, p, ...params, entry_quads: entry_size },
     workgroups: linearGrid(words, WG, caps),
     cost: { flops: 0, bytes: 4 * words },
   });

@@ -2,14 +2,12 @@
 // the token is kept and mask is 0. So t = 0 replaces nothing and t = 1 everything.
 //
 // Layout   tokens, replacement, out and mask are [samples, …], u32, read as vec4s; buffers are padded to whole
-//          vec4s. t is [samples] if PER_SAMPLE, otherwise a parameter. Element i (of its entry, see entries.wgsl) draws
-//          word i of the stream.
+//          vec4s. t is [samples] if PER_SAMPLE, otherwise a parameter. Element i (of its entry, see entry_bits.wgsl)
+//          draws word i of the stream.
 // Cost     16 bytes an element.
 
 override WG: u32 = 64;
 override PER_SAMPLE: bool = false;
-// Entries that are no whole vec4s.
-override RAGGED: bool = false;
 
 struct Params {
   vec4s: u32,
@@ -35,21 +33,6 @@ struct Params {
 fn threshold(element: u32) -> f32 {
   if PER_SAMPLE { return t[min(element / params.sample_size, params.last_sample)]; }
   return params.t;
-}
-
-fn bits_at(quad: u32) -> vec4u {
-  if !RAGGED {
-    let quads = (params.entry_size + 3u) / 4u;
-    let entry = select(0u, quad / quads, ENTRIES);
-    return random4(entry_key(entry), params.stream, quad - entry * quads);
-  }
-  var bits = vec4u();
-  for (var lane = 0u; lane < 4u; lane++) {
-    let element = 4u * quad + lane;
-    let i = element % params.entry_size;
-    bits[lane] = random4(entry_key(element / params.entry_size), params.stream, i / 4u)[i % 4u];
-  }
-  return bits;
 }
 
 @compute @workgroup_size(WG)

@@ -63,7 +63,8 @@ export interface AttentionOptions {
   keyWeights?: Tensor | null;
   /**
    * Training drops probabilities after the softmax, as PyTorch's `MultiheadAttention`: each is 0 with probability p,
-   * else scaled by 1/(1 − p). `rng` gives one draw, kept as one bit a probability. Not together with key weights.
+   * else scaled by 1/(1 − p). `rng` gives one draw, kept as one bit a probability; it may draw by entries of the batch.
+   * Not together with key weights.
    */
   dropout?: { p: number; rng: Rng } | null;
   /** Overrides the choice of kernel, for tests and benchmarks. */
@@ -176,7 +177,8 @@ export function attention(
   };
   const mask = scaling.dropout && device.empty([scaling.dropout.words], 'u32');
   if (mask) {
-    device.run(planAttentionMask(scaling.dropout!, options.dropout!.rng.next(), device.capabilities), [mask]);
+    const stream = options.dropout!.rng.nextOf([batch]);
+    device.run(planAttentionMask(scaling.dropout!, stream, device.capabilities), [mask]);
   }
   const factors = keyWeights ?? mask;
   const plan = planAttention(
