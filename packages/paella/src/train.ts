@@ -4,6 +4,10 @@ import { addNoise } from './noise.js';
 import type { Paella } from './unet/paella.js';
 
 export interface TrainOptions extends DenoisingOptions {
+  /**
+   * Draws noise levels and noise. By entries (`rng.forEntries(first)`, the same for `unet.dropout.rng`) a picture has the
+   * same draws in whatever batch it is, so that the mean of the gradients of a batch's parts is that of the batch.
+   */
   rng: Rng;
   /** The smallest noise level. */
   minT?: number;

@@ -1,7 +1,8 @@
 import { Rng, optim, scope } from '@paella/tensor';
 import { describe, expect, it } from 'vitest';
 import { Paella, type PaellaConfig, denoisingLoss, denoisingStep, optimizerStep } from '../src/index.js';
-import { testDevice } from './helpers.js';
+import { relativeError } from '../../tensor/test/helpers.js';
+import { floats, testDevice } from './helpers.js';
 
 const config: PaellaConfig = {
   c_in: 8,
@@ -88,6 +89,42 @@ describe('training', () => {
       const [whole, halves] = [await gradient(1), await gradient(2)];
       const scale = Math.max(...whole.map(Math.abs));
       whole.forEach((value, i) => expect(Math.abs(value - halves[i])).toBeLessThan(1e-5 * scale));
+      unet.dispose();
+    }));
+
+  it('has the same gradient of a batch and its halves where draws are by entries', (context) =>
+    scope(async () => {
+      const device = await testDevice();
+      const unet = new Paella(config, { device, rng: new Rng(2) }).train();
+      // Layers that start at zero let nothing through.
+      for (const [i, parameter] of unet.parameters().entries()) {
+        const change = new Rng(3, i).normal(device, parameter.storedShape, { std: 0.1 });
+        parameter.value = parameter.value.add(change);
+      }
+      const data = new Rng(4);
+      const tokens = data.randint(device, 0, 16, [4, 6, 10]);
+      const byt5 = data.normal(device, [4, 3, 8]);
+      const lengths = [3, 3, 1, 2];
+      const gradient = async (parts: number, rngFrom: (first: number) => Rng): Promise<number[]> => {
+        for (let from = 0; from < 4; from += 4 / parts) {
+          const to = from + 4 / parts;
+          const cond = { byt5: byt5.slice(0, from, to), byt5Lengths: lengths.slice(from, to) };
+          const rng = rngFrom(from);
+          unet.dropout.rng = rng;
+          denoisingStep(unet, { tokens: tokens.slice(0, from, to), cond }, { rng, accumulate: parts });
+        }
+        const state = await unet.gradDict();
+        const values = await Promise.all(state.keys().map(async (key) => [...(await floats(state, key))]));
+        unet.zeroGrad();
+        return values.flat();
+      };
+      const byEntries = (first: number): Rng => new Rng(5).forEntries(first);
+      const whole = await gradient(1, byEntries);
+      const error = relativeError(await gradient(2, byEntries), whole);
+      await context.annotate(`relative error ${error.toExponential(1)}`);
+      expect(error).toBeLessThan(1e-5);
+      // Halves that both begin at entry 0 have other noise and other dropout than the whole.
+      expect(relativeError(await gradient(2, () => byEntries(0)), whole)).toBeGreaterThan(0.1);
       unet.dispose();
     }));
 });
