@@ -51,6 +51,21 @@ export function grad(
   });
 }
 
+/** Hears of a leaf whose gradient a backward pass has added to `grad`. */
+type GradientWatcher = (leaf: Tensor) => void;
+let watcher: GradientWatcher | null = null;
+
+/** @internal Runs `fn`, and tells `watch` of each leaf when a backward pass is done with its gradient. */
+export function watchGradients<T>(watch: GradientWatcher, fn: () => T): T {
+  const before = watcher;
+  watcher = watch;
+  try {
+    return fn();
+  } finally {
+    watcher = before;
+  }
+}
+
 /** With `targets`, gradients end there instead of in the leaves. */
 function run(
   output: Tensor,
@@ -83,7 +98,10 @@ function run(
       pending.delete(node);
       if (targets?.has(node)) targets.set(node, own ?? null);
       else if (node.leaf) {
-        if (own) node.leaf.accumulate(own);
+        if (own) {
+          node.leaf.accumulate(own);
+          watcher?.(node.leaf);
+        }
       } else if (own) passOn(node, own, pending);
       if (!retainGraph && !node.leaf && !targets?.has(node)) node.free();
     }

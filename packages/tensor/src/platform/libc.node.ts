@@ -20,17 +20,41 @@ export const installKoffi = 'npm install koffi@3.3.4';
 const RTLD_NOW = 2;
 const RTLD_GLOBAL = 0x100;
 
+/**
+ * Bytes of stack for calls on threads of their own: koffi's 128 KiB are less than MPI libraries fill. It has to be said
+ * before the first library is loaded.
+ */
+const ASYNC_STACK = 2 ** 23;
+
+type Koffi = (typeof import('koffi'))['default'];
+let koffi: Promise<Koffi> | undefined;
+
+/** The optional package `koffi`. Rejects where it is missing. */
+export function openKoffi(): Promise<Koffi> {
+  koffi ??= import('koffi').then((module) => {
+    try {
+      module.default.config({ async_stack_size: ASYNC_STACK });
+    } catch {
+      // The program has used koffi before, and decided for itself.
+    }
+    return module.default;
+  });
+  return koffi;
+}
+
 let opened: Promise<Libc | undefined> | undefined;
 
 /** The C library through the optional package `koffi`; undefined off Linux or where the package is missing. */
 export function openLibc(): Promise<Libc | undefined> {
   if (process.platform !== 'linux') return Promise.resolve(undefined);
-  opened ??= import('koffi').then(({ default: koffi }) => bind(koffi)).catch(() => undefined);
+  opened ??= openKoffi()
+    .then(bind)
+    .catch(() => undefined);
   return opened;
 }
 
-function bind(koffi: (typeof import('koffi'))['default']): Libc {
-  const self = koffi.load(null);
+function bind(ffi: Koffi): Libc {
+  const self = ffi.load(null);
   // Not koffi.load(path): that closes the library when its handle is garbage collected.
   const dlopen = self.func('void *dlopen(const char *path, int flags)') as (p: string, f: number) => unknown;
   const getenv = self.func('const char *getenv(const char *name)') as (name: string) => string | null;
@@ -45,7 +69,7 @@ function bind(koffi: (typeof import('koffi'))['default']): Libc {
   ) => number;
   // Worker threads share no JavaScript lock that they were not given. The C library's lock of stdin, which Node
   // reads without the C library, is one that all threads can find.
-  const stdin: unknown = koffi.decode(self.symbol('stdin'), 'void *');
+  const stdin: unknown = ffi.decode(self.symbol('stdin'), 'void *');
   const lock = self.func('void flockfile(void *file)');
   const unlock = self.func('void funlockfile(void *file)');
 
