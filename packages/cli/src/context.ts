@@ -17,13 +17,20 @@ export interface ModelOptions extends CommonOptions {
 }
 
 export interface Context {
+  /** Processes that work together have one that speaks. */
   out: Output;
   /** Fires at the first Ctrl-C. */
   signal: AbortSignal;
+  /** Has another signal ask to stop as the first Ctrl-C does. */
+  stopOn(signal: NodeJS.Signals): void;
   /** Throws PaellaError `aborted` once Ctrl-C was pressed. */
   checkInterrupt(): void;
-  /** Opens the adapter that was asked for and names it on stderr; it is given back when the command ends. */
-  openDevice(): Promise<Device>;
+  /**
+   * Opens the adapter that was asked for and names it on stderr; it is given back when the command ends.
+   *
+   * @param ordinal which of several that fit equally well
+   */
+  openDevice(ordinal?: number): Promise<Device>;
 }
 
 /** Runs a command. The first Ctrl-C asks it to stop at the next occasion, the second ends the process. */
@@ -31,35 +38,40 @@ export async function withContext(
   options: CommonOptions,
   command: (context: Context) => Promise<void>,
 ): Promise<void> {
-  const out = createOutput(options);
   const controller = new AbortController();
   const { signal } = controller;
+  const signals: NodeJS.Signals[] = [];
+  const devices: Device[] = [];
   const onInterrupt = (): void => {
     if (signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
-    out.note('stopping; press Ctrl-C again to stop at once');
+    context.out.note('stopping; press Ctrl-C again to stop at once');
   };
-  const devices: Device[] = [];
-  process.on('SIGINT', onInterrupt);
+  const context: Context = {
+    out: createOutput(options),
+    signal,
+    stopOn(name) {
+      signals.push(name);
+      process.on(name, onInterrupt);
+    },
+    checkInterrupt() {
+      if (signal.aborted) throw new PaellaError('aborted', 'stopped');
+    },
+    async openDevice(ordinal) {
+      const device = await Device.create({ adapter: options.adapter, ordinal });
+      devices.push(device);
+      context.out.note(describeDevice(device));
+      return device;
+    },
+  };
+  context.stopOn('SIGINT');
   setNoticeHandler(() => {}); // openDevice says it in its own line
   try {
-    await command({
-      out,
-      signal,
-      checkInterrupt() {
-        if (signal.aborted) throw new PaellaError('aborted', 'stopped');
-      },
-      async openDevice() {
-        const device = await Device.create({ adapter: options.adapter });
-        devices.push(device);
-        out.note(describeDevice(device));
-        return device;
-      },
-    });
+    await command(context);
   } finally {
-    out.clear();
+    context.out.clear();
     for (const device of devices) device.destroy();
-    process.off('SIGINT', onInterrupt);
+    for (const name of signals) process.off(name, onInterrupt);
   }
 }
 

@@ -13,6 +13,8 @@ export interface Output {
   note(text: string): void;
   /** Work under way: a bar that is redrawn on a terminal, nothing elsewhere. */
   progress(label: string, done: number, total: number): void;
+  /** Says what went wrong, as {@link reportError}, and returns the exit code. */
+  failure(error: unknown): number;
   /** Removes the bar. */
   clear(): void;
 }
@@ -36,6 +38,10 @@ export function createOutput({ json, quiet }: { json?: boolean; quiet?: boolean 
       clear();
       const text = json ? JSON.stringify(object) : lines.join('\n');
       if (text) stdout.write(`${text}\n`);
+    },
+    failure(error) {
+      clear();
+      return reportError(error, { json: json ?? false });
     },
     note(text) {
       if (quiet) return;
@@ -73,8 +79,24 @@ export function reportError(error: unknown, { json }: { json: boolean }): number
     if (error instanceof Error && error.stack) process.stderr.write(`${color.dim(error.stack)}\n`);
   }
   if (json) writeError(code, message, known?.fix);
+  return exitCodeOf(error);
+}
+
+/** What a command that failed ends with. */
+export function exitCodeOf(error: unknown): number {
+  const code = error instanceof PaellaError ? error.code : undefined;
   if (code === 'aborted') return exitCodes.interrupted;
   return code === 'argument' ? exitCodes.usage : exitCodes.failure;
+}
+
+/** Ends a command of whose failure everything is said. */
+export class Told extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('told');
+    this.exitCode = exitCode;
+  }
 }
 
 /** The one JSON object of a command that failed. */

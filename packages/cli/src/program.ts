@@ -13,7 +13,7 @@ import { withContext } from './context.js';
 import { addEditCommands } from './edit-commands.js';
 import { pictureSources } from './emoji/sources.js';
 import * as parse from './options.js';
-import { exitCodes, reportError, writeError } from './output.js';
+import { Told, exitCodes, reportError, writeError } from './output.js';
 import { addPictureCommands } from './picture-commands.js';
 
 /** `paella inspect x | head` closes the pipe early, which is no failure. */
@@ -36,6 +36,7 @@ export async function runCommandLine(args: readonly string[], version: string): 
     await createProgram(version, state).parseAsync(args, { from: 'user' });
     return state.exitCode;
   } catch (error) {
+    if (error instanceof Told) return error.exitCode;
     if (!(error instanceof CommanderError)) return reportError(error, { json });
     if (error.exitCode === 0) return exitCodes.success; // --help and --version
     if (json) writeError('argument', error.message.replace(/^error: /, ''));

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'format' // a file that is not what it should be, or is damaged
   | 'state-dict' // missing, unexpected or misshapen checkpoint entries
   | 'not-found' // a file, model or key that does not exist
+  | 'drift' // weights that should be equal in all processes of a group, and are not
   | 'peer-lost' // another process of a group died, stopped answering or gave up
   | 'aborted'; // an AbortSignal fired
 

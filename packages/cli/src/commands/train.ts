@@ -1,4 +1,5 @@
 import { PaellaError, Rng, loadStateDict } from '@paella/tensor';
+import { type Group, shareValue } from '@paella/tensor/distributed';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Paella, VQModel, openModelFolder, vqganConfig } from 'paella';
@@ -16,6 +17,7 @@ import {
 } from '../run/config.js';
 import { RunFolder } from '../run/folder.js';
 import { type Learner, runLoop } from '../run/loop.js';
+import { agree, together } from '../together.js';
 import { ImageEncoderLearner } from '../train/image-encoder.js';
 import { PaellaLearner } from '../train/paella.js';
 import { openText } from '../train/text.js';
@@ -37,26 +39,28 @@ export interface TrainOptions extends CommonOptions {
 
 /** `paella train vqgan` */
 export async function trainVqgan(context: Context, options: TrainOptions, version: string): Promise<void> {
-  const { input, origin } = chooseConfig('vqgan', options);
-  const config = override(parseConfig(vqganRunConfig, input, origin), options);
-  await run(context, 'vqgan', config, options, version, async () => {
+  const readConfigOf = (input: unknown, origin: string) =>
+    override(parseConfig(vqganRunConfig, input, origin), options);
+  await run(context, 'vqgan', readConfigOf, options, version, async ({ config, group }) => {
     const [train, held] = await Promise.all(
-      (['train', 'held'] as const).map((part) => openData(config, part === 'held')),
+      (['train', 'held'] as const).map((part) => openData(config, part === 'held', group)),
     );
-    return new VqganLearner(config, { train, held }, await context.openDevice());
+    return new VqganLearner(config, { train, held }, await context.openDevice(group.localRank), group);
   });
 }
 
 /** `paella train paella` */
 export async function trainPaella(context: Context, options: TrainOptions, version: string): Promise<void> {
-  const { input, origin } = chooseConfig('paella', options);
-  const parsed = override(parseConfig(paellaRunConfig, input, origin), options);
-  const vqganSource = options.vqgan ?? parsed.vqgan;
-  const config = { ...parsed, vqgan: vqganSource === 'default' ? vqganSource : absolute(vqganSource) };
-  await run(context, 'paella', config, options, version, async (folder) => {
-    const device = await context.openDevice();
+  const readConfigOf = (input: unknown, origin: string) => {
+    const parsed = override(parseConfig(paellaRunConfig, input, origin), options);
+    const vqganSource = options.vqgan ?? parsed.vqgan;
+    return { ...parsed, vqgan: vqganSource === 'default' ? vqganSource : absolute(vqganSource) };
+  };
+  await run(context, 'paella', readConfigOf, options, version, async (start) => {
+    const { config, group } = start;
+    const device = await context.openDevice(group.localRank);
     const { vqgan, identity } = await openVqgan(config.vqgan, device);
-    const set = await openTokens(folder, config, vqgan, identity, context);
+    const set = await openTokens(start, vqgan, identity, context);
     if (vqgan.config.codebook_size !== config.model.num_labels) {
       throw new PaellaError(
         'argument',
@@ -74,7 +78,7 @@ export async function trainPaella(context: Context, options: TrainOptions, versi
         `the text encoder's vectors have ${text.width} numbers, model.byt5_embd is ${config.model.byt5_embd}`,
       );
     }
-    return new PaellaLearner(config, { set, vqgan, text, rng });
+    return new PaellaLearner(config, { set, vqgan, text, rng, group });
   });
 }
 
@@ -84,12 +88,14 @@ export async function trainImageEncoder(
   options: TrainOptions,
   version: string,
 ): Promise<void> {
-  const { input, origin } = chooseConfig('image-encoder', options);
-  const parsed = override(parseConfig(imageEncoderRunConfig, input, origin), options);
-  const where = options.model ?? parsed.paella;
-  const config = { ...parsed, paella: where === 'default' ? where : absolute(where) };
-  await run(context, 'image-encoder', config, options, version, async (folder) => {
-    const device = await context.openDevice();
+  const readConfigOf = (input: unknown, origin: string) => {
+    const parsed = override(parseConfig(imageEncoderRunConfig, input, origin), options);
+    const where = options.model ?? parsed.paella;
+    return { ...parsed, paella: where === 'default' ? where : absolute(where) };
+  };
+  await run(context, 'image-encoder', readConfigOf, options, version, async (start) => {
+    const { config, group } = start;
+    const device = await context.openDevice(group.localRank);
     const model = await openModelFolder(config.paella);
     const { clip_embd } = model.card.unet.config;
     if (config.model.embed_dim !== clip_embd) {
@@ -100,31 +106,49 @@ export async function trainImageEncoder(
       );
     }
     const { vqgan, identity } = await openVqgan(config.paella, device);
-    const set = await openTokens(folder, config, vqgan, identity, context);
+    const set = await openTokens(start, vqgan, identity, context);
     const rng = new Rng(config.training.seed);
     const unet = new Paella(model.card.unet.config, { device });
     const state = await model.checkpoint(model.card.unet.weights);
     await unet.loadStateDict(state);
     await state.close?.();
     const text = await openText({ kind: 'word-vectors', model: config.paella }, { device, rng });
-    return new ImageEncoderLearner(config, { set, model: { card: model.card, unet, vqgan, text }, rng });
+    const finished = { card: model.card, unet, vqgan, text };
+    return new ImageEncoderLearner(config, { set, model: finished, rng, group });
   });
 }
 
 type AnyConfig = VqganRunConfig | PaellaRunConfig | ImageEncoderRunConfig;
 
-async function run(
+/** What a learner is made for. */
+interface Start<C> {
+  config: C;
+  group: Group;
+  /** In the first process only. */
+  folder: RunFolder | null;
+}
+
+async function run<C extends AnyConfig>(
   context: Context,
   kind: string,
-  config: AnyConfig,
+  readConfigOf: (input: unknown, origin: string) => C,
   options: TrainOptions,
   version: string,
-  open: (folder: RunFolder) => Promise<Learner>,
+  open: (start: Start<C>) => Promise<Learner>,
 ): Promise<void> {
-  const folder = RunFolder.open(options.out, { kind, config, version, resume: options.resume ?? false });
-  try {
-    const learner = await open(folder);
-    const { step, metrics } = await runLoop(folder, learner, config.training, context);
+  let checkpoint: string | null = null;
+  let folder: RunFolder | null = null;
+  let learner: Learner | null = null;
+  const train = async (group: Group): Promise<void> => {
+    const config = await chooseConfig(group, kind, readConfigOf, options, version);
+    const resume = options.resume ?? false;
+    if (group.rank === 0) folder = RunFolder.open(options.out, { kind, config, version, resume });
+    learner = await open({ config, group, folder });
+    const onCheckpoint = (path: string): void => void (checkpoint = path);
+    const { step, metrics } = await runLoop(folder, learner, config.training, context, {
+      group,
+      onCheckpoint,
+    });
     const lines = [
       metrics.loss === undefined
         ? `${step} steps were done before`
@@ -133,20 +157,32 @@ async function run(
       `model: ${join(options.out, 'model')}`,
     ];
     context.out.result({ step, ...metrics, run: options.out }, lines);
-  } finally {
-    folder.close();
-  }
+  };
+  const close = (): void => folder?.close();
+  const giveUp = (): string => {
+    close();
+    if (!learner) return '';
+    return checkpoint ? `--resume goes on from ${checkpoint}` : 'No checkpoint was saved yet';
+  };
+  await together(context, train, giveUp).finally(close);
 }
 
-function chooseConfig(
+/** The configuration of a run, which must be the same in all processes. */
+async function chooseConfig<C extends AnyConfig>(
+  group: Group,
   kind: string,
-  { config, resume, out }: TrainOptions,
-): { input: unknown; origin: string } {
-  if (config === undefined && resume) {
-    return { input: RunFolder.storedConfig(out, kind), origin: join(out, 'run.json') };
-  }
-  const origin = config ?? `${kind}-emoji64`;
-  return { input: readConfig(origin), origin };
+  readConfigOf: (input: unknown, origin: string) => C,
+  { config: name, resume, out }: TrainOptions,
+  version: string,
+): Promise<C> {
+  const isStored = name === undefined && resume;
+  let own: C | null = null;
+  if (!isStored) own = readConfigOf(readConfig(name ?? `${kind}-emoji64`), name ?? `${kind}-emoji64`);
+  // The folder of a run may be on the first host only.
+  else if (group.rank === 0) own = readConfigOf(RunFolder.storedConfig(out, kind), join(out, 'run.json'));
+  const config = (await shareValue(group, own))!;
+  await agree(group, { version, command: process.argv.slice(2), config: own ?? config });
+  return config;
 }
 
 /** A run may be resumed from another folder. Addresses, and lists of them, stay as they are. */
@@ -170,7 +206,7 @@ function override<C extends AnyConfig>(config: C, { data, steps, seed, dtype }: 
   return { ...config, data: { ...config.data, source: absolute(source) }, training };
 }
 
-function openData({ data, training }: VqganRunConfig, isHeld: boolean) {
+function openData({ data, training }: VqganRunConfig, isHeld: boolean, group: Group) {
   const { source, size, resize, crop, flip, shuffle_buffer: shuffleBuffer, split } = data;
   const common = { size, resize, seed: training.seed };
   return isHeld
@@ -180,13 +216,19 @@ function openData({ data, training }: VqganRunConfig, isHeld: boolean) {
         seed: 1,
         split: split === 'train' ? 'test' : split,
       })
-    : openDataset(source, { ...common, crop, flip, shuffleBuffer, split: split || undefined });
+    : openDataset(source, {
+        ...common,
+        crop,
+        flip,
+        shuffleBuffer,
+        split: split || undefined,
+        share: { index: group.rank, count: group.size },
+      });
 }
 
 /** The tokens of a run's data, encoded when they are first needed. */
 function openTokens(
-  folder: RunFolder,
-  { data, training }: Pick<PaellaRunConfig, 'data' | 'training'>,
+  { folder, group, config: { data, training } }: Start<PaellaRunConfig | ImageEncoderRunConfig>,
   vqgan: VQModel,
   identity: string,
   context: Context,
@@ -194,7 +236,8 @@ function openTokens(
   const { source, size, resize, split } = data;
   const settings = { size, resize, split: split || undefined, seed: training.seed };
   const known = JSON.stringify([resolve(source), settings, identity]);
-  return loadTokens(folder.file('tokens.safetensors'), source, settings, vqgan, known, context);
+  const file = folder?.file('tokens.safetensors') ?? null;
+  return loadTokens(file, source, settings, vqgan, known, context, group);
 }
 
 /** The VQGAN of a run's folder, or of a model folder. */

@@ -23,6 +23,7 @@ const section = <T extends v.ObjectEntries>(entries: T) =>
 const training = (defaults: { learning_rate: number; batch_size: number }) =>
   section({
     steps: v.optional(count, 10_000),
+    /** Of each process. */
     batch_size: v.optional(count, defaults.batch_size),
     learning_rate: v.optional(positive, defaults.learning_rate),
     schedule: v.optional(v.picklist(['constant', 'cosine']), 'constant'),
@@ -43,6 +44,8 @@ const training = (defaults: { learning_rate: number; batch_size: number }) =>
     keep_checkpoints: v.optional(count, 2),
     log_every: v.optional(count, 10),
     grid_every: v.optional(count, 500),
+    /** Steps after which processes that train together compare their weights. */
+    compare_every: v.optional(count, 100),
   });
 
 const data = section({

@@ -16,7 +16,14 @@ interface RunFile {
 }
 
 /** Settings that may change when a run goes on: how long it runs and what it writes, not what it learns. */
-const mayChange = ['steps', 'checkpoint_every', 'keep_checkpoints', 'log_every', 'grid_every'];
+const mayChange = [
+  'steps',
+  'checkpoint_every',
+  'keep_checkpoints',
+  'log_every',
+  'grid_every',
+  'compare_every',
+];
 
 /** A folder that one process trains in at a time. */
 export class RunFolder {

@@ -9,6 +9,7 @@ import {
   optim,
   scope,
 } from '@paella/tensor';
+import { GradientSum, type Group, firstDifference } from '@paella/tensor/distributed';
 import {
   type ConditionInputs,
   type DenoisingStep,
@@ -36,6 +37,13 @@ export interface Learning {
   prefix?: string;
 }
 
+/** What learners of this kind are made of. */
+export interface LearnerParts {
+  set: TokenSet;
+  rng: Rng;
+  group: Group;
+}
+
 type Settings = Pick<PaellaRunConfig, 'training' | 'noise' | 'caption_dropout' | 'captions'>;
 
 export abstract class DenoisingLearner implements Learner {
@@ -44,8 +52,10 @@ export abstract class DenoisingLearner implements Learner {
   protected readonly set: TokenSet;
   readonly #settings: Settings;
   readonly #learning: readonly Learning[];
+  readonly #group: Group;
   readonly #parameters: [string, nn.Parameter][];
   readonly #optimizer: optim.AdamW;
+  readonly #sum: GradientSum;
   readonly #ema: optim.EMA | null;
   readonly #scaler: optim.GradScaler | null;
   readonly #rng: Rng;
@@ -57,16 +67,18 @@ export abstract class DenoisingLearner implements Learner {
   /** @param learning whose parameters that require gradients are trained */
   constructor(
     settings: Settings,
-    { unet, learning, set, rng }: { unet: Paella; learning: readonly Learning[]; set: TokenSet; rng: Rng },
+    { unet, learning, set, rng, group }: LearnerParts & { unet: Paella; learning: readonly Learning[] },
   ) {
     this.device = unet.device;
     this.unet = unet;
     this.set = set;
     this.#settings = settings;
     this.#learning = learning;
+    this.#group = group;
     this.#rng = rng;
     this.#parameters = learning.flatMap(({ module, prefix = '' }) => trainable(module, prefix));
     this.#optimizer = makeOptimizer(this.#parameters, settings.training);
+    this.#sum = new GradientSum(this.#optimizer, group);
     const { ema_decay: decay, precision } = settings.training;
     this.#ema = decay === null ? null : new optim.EMA(this.#optimizer, { decay });
     this.#scaler = precision === 'mixed' ? new optim.GradScaler() : null;
@@ -88,7 +100,8 @@ export abstract class DenoisingLearner implements Learner {
     const lr = this.#learningRate(step);
     this.#optimizer.setLearningRate(lr);
     this.#starts.set(step, this.#rng.counter).delete(step - 2);
-    const batches = this.#learn();
+    const batches = this.#learn((pass) => this.#sum.during(pass));
+    await this.#sum.finish();
     const accumulate = batches.length;
     const norm = await this.#apply();
     this.#ema?.update();
@@ -130,7 +143,7 @@ export abstract class DenoisingLearner implements Learner {
     return parts;
   }
 
-  state(): Record<string, unknown> {
+  async state(): Promise<Record<string, unknown>> {
     return {
       rng: this.#rng.state(),
       ema_updates: this.#ema?.updates ?? 0,
@@ -149,6 +162,10 @@ export abstract class DenoisingLearner implements Learner {
     }
     if (this.#scaler) this.#scaler.load(state.scaler as optim.GradScalerState);
     this.#rng.counter = Rng.from(state.rng as ReturnType<Rng['state']>).counter;
+  }
+
+  firstDifference(): Promise<string | null> {
+    return firstDifference(this.#group, this.#optimizer);
   }
 
   async findNonFinite(step: number): Promise<string | null> {
@@ -170,22 +187,40 @@ export abstract class DenoisingLearner implements Learner {
 
   protected epochs(step: number): number {
     const { batch_size, grad_accum } = this.#settings.training;
-    return (step * batch_size * grad_accum) / this.set.weights.reduce((sum, weight) => sum + weight, 0);
+    return (
+      (step * batch_size * grad_accum * this.#group.size) /
+      this.set.weights.reduce((sum, weight) => sum + weight, 0)
+    );
   }
 
-  /** Adds up the gradients of a step's batches. */
-  #learn(): DenoisingStep[] {
+  /**
+   * Adds up the gradients of a step's batches: this process's share of each.
+   *
+   * @param last runs the last of them
+   */
+  #learn(last = (pass: () => DenoisingStep): DenoisingStep => pass()): DenoisingStep[] {
     const { training, noise } = this.#settings;
+    const { rank, size } = this.#group;
     const options = {
-      rng: this.#rng,
       minT: noise.min_t,
       labelSmoothing: noise.label_smoothing,
       minWeight: noise.loss_weight_min,
-      accumulate: training.grad_accum,
+      accumulate: training.grad_accum * size,
       lossScale: this.#scaler?.scale,
     };
-    const once = () => scope(() => denoisingStep(this.unet, this.#batch(), options));
-    return Array.from({ length: training.grad_accum }, () => (this.#scaler ? autocast(once) : once()));
+    const once = (): DenoisingStep => {
+      const batch = this.#batch();
+      // A picture draws the same in whichever process it is.
+      const rng = this.#rng.forEntries(rank * training.batch_size);
+      this.unet.dropout.rng = rng;
+      const step = denoisingStep(this.unet, batch, { ...options, rng });
+      this.#rng.counter = rng.counter;
+      return step;
+    };
+    const pass = (): DenoisingStep => scope(() => (this.#scaler ? autocast(once) : once()));
+    return Array.from({ length: training.grad_accum }, (_, i) =>
+      i === training.grad_accum - 1 ? last(pass) : pass(),
+    );
   }
 
   /** Clips, and steps unless the scaled gradients overflowed. */
@@ -206,7 +241,9 @@ export abstract class DenoisingLearner implements Learner {
 
   #batch(): { tokens: Tensor; cond: ConditionInputs } {
     const { training, caption_dropout, captions: which } = this.#settings;
-    const numbers = this.#rng.uniformArray(3 * training.batch_size);
+    const { rank, size } = this.#group;
+    const count = 3 * training.batch_size;
+    const numbers = this.#rng.uniformArray(size * count).subarray(rank * count, (rank + 1) * count);
     const picks: number[] = [];
     const captions: string[] = [];
     for (let i = 0; i < training.batch_size; i++) {

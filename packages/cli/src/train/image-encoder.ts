@@ -13,10 +13,10 @@ import {
 } from 'paella';
 import type { ImageEncoderRunConfig } from '../run/config.js';
 import type { Metrics } from '../run/metrics.js';
-import { DenoisingLearner } from './denoising.js';
+import { DenoisingLearner, type LearnerParts } from './denoising.js';
 import { exportWeights, writeCard } from './parts.js';
 import type { TrainedText } from './text.js';
-import { type TokenSet, tokensOf } from './tokens.js';
+import { tokensOf } from './tokens.js';
 
 /** Pictures in a row of the grids. */
 const shown = 8;
@@ -37,19 +37,16 @@ export class ImageEncoderLearner extends DenoisingLearner {
   readonly #encoder: ImageEncoder;
   readonly #model: FinishedModel;
 
-  constructor(
-    config: ImageEncoderRunConfig,
-    { set, model, rng }: { set: TokenSet; model: FinishedModel; rng: Rng },
-  ) {
+  constructor(config: ImageEncoderRunConfig, { model, ...parts }: LearnerParts & { model: FinishedModel }) {
     const { unet } = model;
-    const encoder = new ImageEncoder(config.model, { device: unet.device, rng }).train();
+    const encoder = new ImageEncoder(config.model, { device: unet.device, rng: parts.rng }).train();
     unet.requiresGrad_(false);
     unet.clip_image_mapper.requiresGrad_(true);
     const learning = [
       { module: encoder, part: 'model', average: 'ema' },
       { module: unet.clip_image_mapper, part: 'mapper', average: 'mapper_ema', prefix: 'clip_image_mapper.' },
     ];
-    super(config, { unet, learning, set, rng });
+    super(config, { ...parts, unet, learning });
     this.#config = config;
     this.#encoder = encoder;
     this.#model = model;

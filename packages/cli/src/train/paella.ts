@@ -12,10 +12,10 @@ import {
 } from 'paella';
 import type { PaellaRunConfig } from '../run/config.js';
 import type { Metrics } from '../run/metrics.js';
-import { DenoisingLearner } from './denoising.js';
+import { DenoisingLearner, type LearnerParts } from './denoising.js';
 import { exportWeights, writeCard } from './parts.js';
 import type { TrainedText } from './text.js';
-import { type TokenSet, tokensOf } from './tokens.js';
+import { tokensOf } from './tokens.js';
 
 /** Pictures in a row of the grids. */
 const shown = 8;
@@ -27,15 +27,14 @@ export class PaellaLearner extends DenoisingLearner {
 
   constructor(
     config: PaellaRunConfig,
-    { set, vqgan, text, rng }: { set: TokenSet; vqgan: VQModel; text: TrainedText; rng: Rng },
+    { vqgan, text, ...parts }: LearnerParts & { vqgan: VQModel; text: TrainedText },
   ) {
-    const unet = new Paella(config.model, { device: vqgan.device, rng }).train();
-    unet.dropout.rng = rng;
+    const unet = new Paella(config.model, { device: vqgan.device, rng: parts.rng }).train();
     const learning = [
       { module: unet, part: 'model', average: 'ema' },
       ...(text.module ? [{ module: text.module, part: 'text', average: 'text_ema', prefix: 'text.' }] : []),
     ];
-    super(config, { unet, learning, set, rng });
+    super(config, { ...parts, unet, learning });
     this.#config = config;
     this.#vqgan = vqgan;
     this.#text = text;

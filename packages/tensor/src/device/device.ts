@@ -19,6 +19,11 @@ export interface DeviceOptions {
    */
   adapter?: string;
   /**
+   * In Node: which of several adapters of different names that fit the request equally well, from 0; it goes round. For
+   * processes of one host that each take their own.
+   */
+  ordinal?: number;
+  /**
    * Ask for no feature, and no limit above those that WebGPU guarantees everywhere: what runs on such a
    * device runs on every one.
    */
@@ -111,12 +116,13 @@ export class Device {
    */
   static async create({
     adapter = 'auto',
+    ordinal = 0,
     baseline = false,
     tuned = true,
     like = META,
   }: DeviceOptions = {}): Promise<Device> {
     if (adapter === 'meta') return new Device(like, null);
-    const opened = await openAdapter(adapter);
+    const opened = await openAdapter(adapter, ordinal);
     const { adapter: gpuAdapter, summary, languageFeatures } = opened;
     const features = baseline ? [] : WANTED_FEATURES.filter((name) => gpuAdapter.features.has(name));
     const gpu = await opened.requestDevice({

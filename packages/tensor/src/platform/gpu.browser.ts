@@ -18,9 +18,10 @@ export * from './gpu.js';
  * names, so a name is matched against all that it tells.
  *
  * @param request 'auto' | 'gpu' | 'software' | a part of an adapter's vendor, architecture or description
+ * @param _ordinal has no meaning here: a page sees one adapter of a kind
  * @throws PaellaError `unsupported` where the page has no WebGPU, `no-adapter` where none fits, `argument` for ''
  */
-export async function openAdapter(request: string): Promise<OpenedAdapter> {
+export async function openAdapter(request: string, _ordinal = 0): Promise<OpenedAdapter> {
   checkRequest(request);
   const seen: string[] = [];
   for (const options of adapterOptions(request)) {

@@ -61,9 +61,11 @@ const togglesFor = (adapter: string): string[] => [
  *
  * @param request 'auto' (hardware, else the system's software Vulkan, else the bundled SwiftShader; the environment
  *   variable PAELLA_ADAPTER decides where it is set), 'gpu', 'software', or a part of an adapter's name, case ignored
+ * @param ordinal which of several that fit equally well; see {@link chooseAdapters}. Dawn tells adapters apart by their
+ *   names: of several of one name, it is always the first
  * @throws PaellaError `no-adapter` naming what was found and how to get what was asked for, `argument` for ''
  */
-export async function openAdapter(request: string): Promise<OpenedAdapter> {
+export async function openAdapter(request: string, ordinal = 0): Promise<OpenedAdapter> {
   checkRequest(request);
   const override = request === 'auto' ? process.env.PAELLA_ADAPTER : undefined;
   if (override) notice(`paella: PAELLA_ADAPTER=${override} chooses the adapter`);
@@ -71,7 +73,7 @@ export async function openAdapter(request: string): Promise<OpenedAdapter> {
 
   const seen = await surveyAdapters();
   const failures = [...seen.driverMessages];
-  for (const candidate of chooseAdapters(wanted, seen.found)) {
+  for (const candidate of chooseAdapters(wanted, seen.found, ordinal)) {
     try {
       const opened = await openCandidate(candidate);
       if (wanted === 'auto' && opened.summary.isSoftware) {

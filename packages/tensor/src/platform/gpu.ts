@@ -69,9 +69,14 @@ export function checkRequest(request: string): void {
  * and in the order found within each (Dawn lists faster hardware first).
  *
  * @param request 'auto' | 'gpu' | 'software' | a part of a name, case ignored
+ * @param ordinal which of those of the best source comes first; it counts on from the first after the last
  * @returns an empty list where nothing fits
  */
-export function chooseAdapters(request: string, found: readonly AdapterCandidate[]): AdapterCandidate[] {
+export function chooseAdapters(
+  request: string,
+  found: readonly AdapterCandidate[],
+  ordinal = 0,
+): AdapterCandidate[] {
   const wanted = request.trim().toLowerCase();
   const fits = (candidate: AdapterCandidate): boolean => {
     if (wanted === 'auto') return true;
@@ -80,7 +85,10 @@ export function chooseAdapters(request: string, found: readonly AdapterCandidate
     return searchText(candidate).includes(wanted);
   };
   const rank = ({ source }: AdapterCandidate): number => preference.indexOf(source);
-  return found.filter(fits).sort((a, b) => rank(a) - rank(b));
+  const fitting = found.filter(fits).sort((a, b) => rank(a) - rank(b));
+  const equal = fitting.filter(({ source }) => source === fitting[0].source);
+  const first = equal.length > 0 ? ordinal % equal.length : 0;
+  return [...equal.slice(first), ...equal.slice(0, first), ...fitting.slice(equal.length)];
 }
 
 /** Lavapipe calls itself llvmpipe; people ask for either. */
