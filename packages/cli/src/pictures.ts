@@ -42,14 +42,19 @@ export type Drawing = Pick<
   | 'onStep'
 >;
 
-/** Loads the model, and says what it lacks. */
+/**
+ * Loads the model, and says what it lacks.
+ *
+ * @param ordinal which of several adapters that fit equally well
+ */
 export async function loadPipeline(
   context: Context,
   { model, dtype, lowMemory = model !== 'default' }: ModelOptions & { lowMemory?: boolean },
+  ordinal?: number,
 ): Promise<Pipeline> {
   const { out } = context;
   const pipeline = await Pipeline.load(model, {
-    device: await context.openDevice(),
+    device: await context.openDevice(ordinal),
     dtype,
     // Every network of it is needed once.
     lowMemory,

@@ -206,15 +206,16 @@ describe('a job', () => {
   const controller = { aborted: false };
   const context = {
     out: { note: (line: string) => notes.push(line), progress: () => {}, result: () => {}, clear: () => {} },
+    stopOn() {},
     checkInterrupt() {
       if (controller.aborted) throw new PaellaError('aborted', 'stopped');
     },
   } as unknown as Context;
 
-  const run = (
+  const run = async (
     path: string,
     shard = '0/1',
-    make: (tar: number) => Content | null = content,
+    make: (tar: number) => Content | string = content,
   ): Promise<Summary> => {
     const job: Job = {
       folder: BulkFolder.open(path, work),
@@ -229,7 +230,9 @@ describe('a job', () => {
           },
         }),
     };
-    return runJob(context, job);
+    const result = await runJob(context, job);
+    if (result instanceof PaellaError) throw result;
+    return result;
   };
   const filesOf = (path: string): Record<string, string> =>
     Object.fromEntries(
@@ -324,8 +327,8 @@ describe('a job', () => {
 
   it('leaves to the next run what cannot be made now', async () => {
     const path = newFolder();
-    await expect(run(path, '0/1', (tar) => (tar === 2 ? null : content(tar)))).rejects.toThrow(
-      /1 tars could not be made: made-00002\.tar.*again/,
+    await expect(run(path, '0/1', (tar) => (tar === 2 ? 'no answer' : content(tar)))).rejects.toThrow(
+      /1 tars could not be made: made-00002\.tar \(no answer\).*again/,
     );
     expect(await run(path)).toMatchObject({ items: 3, skipped: 12, manifest: expect.any(String) });
   });

@@ -1,5 +1,6 @@
 /** `paella encode --data`: the tokens of all pictures of a data set, in WebDataset shards. */
 import { type Tensor, PaellaError, noGrad, scope } from '@paella/tensor';
+import type { Group } from '@paella/tensor/distributed';
 import { createHash } from 'node:crypto';
 import type { VQModel } from 'paella';
 import { loadCodec, openCodec } from '../codec.js';
@@ -11,12 +12,12 @@ import type { Part, RawItem } from '../data/item.js';
 import type { Member } from '../data/tar.js';
 import { reason } from '../files.js';
 import { batchTensor } from '../train/batch.js';
-import { BulkFolder, type Content, type Failure } from './folder.js';
+import type { Content, Failure } from './folder.js';
 import { fingerprint } from './identity.js';
-import { type Maker, runJob } from './job.js';
+import type { Maker } from './job.js';
 import { npy } from './npy.js';
 import type { BulkOptions } from './options.js';
-import { report } from './report.js';
+import { type BulkRun, runBulk } from './run.js';
 
 export interface BulkEncodeOptions extends EncodeOptions, BulkOptions {
   data: string;
@@ -37,12 +38,19 @@ interface Picture {
  * Encodes the pictures of a shard. Each tar is made of one of the source's own or of so many pictures of a folder, so that
  * a process reads nothing but its share.
  */
-export async function bulkEncode(
+export function bulkEncode(context: Context, options: BulkEncodeOptions, version: string): Promise<void> {
+  return runBulk(context, options, { what: 'pictures', version }, (group) =>
+    planTokens(context, options, version, group),
+  );
+}
+
+async function planTokens(
   context: Context,
   options: BulkEncodeOptions,
   version: string,
-): Promise<void> {
-  const { batch, shardSize, dtype, shard } = options;
+  { localRank }: Group,
+): Promise<BulkRun> {
+  const { batch, shardSize, dtype } = options;
   const parts = (await openSource(options.data)).parts(shardSize);
   const codec = await openCodec(options.model);
   const size = options.size ?? codec.imageSize;
@@ -66,19 +74,17 @@ export async function bulkEncode(
     ...(parts[0].length !== null && { shardSize }),
   };
   const work = { prefix: 'encoded', tars: parts.length, settings };
-  const folder = BulkFolder.open(options.out, work);
 
   const prepare = async (): Promise<Maker> => {
-    const device = await context.openDevice();
+    const device = await context.openDevice(localRank);
     const model = await loadCodec(context, options, device, codec);
     checkSize(size, model);
     return {
       by: { adapter: device.info.name, version },
-      make: (tar, ready) => encodePart(context, model, parts[tar], tar, { size, batch, ready }),
+      make: (tar, ready) => encodePart(model, parts[tar], tar, { size, batch, ready }),
     };
   };
-  const sizeOf = (tar: number): number | null => parts[tar].length;
-  report(context, await runJob(context, { folder, shard, sizeOf, prepare }), 'pictures');
+  return { work, sizeOf: (tar) => parts[tar].length, prepare };
 }
 
 function checkSize([width, height]: Size, { factor }: VQModel): void {
@@ -89,13 +95,13 @@ function checkSize([width, height]: Size, { factor }: VQModel): void {
   );
 }
 
+/** @returns what goes into the tar, or why that cannot be told now */
 async function encodePart(
-  context: Context,
   vqgan: VQModel,
   part: Part,
   tar: number,
   { size, batch, ready }: { size: Size; batch: number; ready: (items: number) => void },
-): Promise<Content | null> {
+): Promise<Content | string> {
   const members: Member[] = [];
   const failed: Failure[] = [];
   let items = 0;
@@ -111,8 +117,7 @@ async function encodePart(
   } catch (error) {
     if (error instanceof PaellaError) throw error;
     // A server that didn't answer: perhaps it does the next time.
-    context.out.note(`${part.names[0]} cannot be read: ${reason(error)}`);
-    return null;
+    return `${part.names[0]} cannot be read: ${reason(error)}`;
   }
   return { members, items, failed };
 }

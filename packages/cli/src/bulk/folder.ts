@@ -53,7 +53,7 @@ export type TarRecord = v.InferOutput<typeof tarRecord>;
  *
  * Nothing depends on locks: two processes at the same tar write the same bytes, and each file appears at once. They only
  * keep processes of one machine from doing work twice. Those of other machines are not waited for, since nobody can
- * tell whether they are alive.
+ * tell whether they are alive; a launcher's processes know each other, and share the work out.
  */
 export class BulkFolder {
   readonly path: string;
@@ -77,7 +77,8 @@ export class BulkFolder {
       throw new PaellaError('not-found', `${path} cannot be a folder: ${reason(cause)}`, { cause });
     }
     const own = `${JSON.stringify(work.settings, null, 2)}\n`;
-    if (!existsSync(file) && readdirSync(path).some((name) => name.endsWith('.tar'))) {
+    // In this order: who begins the folder at this moment writes the settings before the first tar.
+    if (readdirSync(path).some((name) => name.endsWith('.tar')) && !existsSync(file)) {
       throw new PaellaError('argument', `${path} already holds tar files`, { fix: 'Name an empty folder.' });
     }
     if (!createResult(file, own)) {
@@ -142,8 +143,8 @@ export class BulkFolder {
   }
 
   /**
-   * Writes the manifest if all tars are complete. Every process tries when it ends: the last one finds all records, and
-   * if it was two at once, they write the same.
+   * Writes the manifest if all tars are complete. Every shard's process tries when it ends: the last one finds all
+   * records, and if it was two at once, they write the same.
    *
    * @returns its path, or null while tars are missing
    */

@@ -1,5 +1,6 @@
 /** `paella generate --prompts`: a picture for each line of a file, in WebDataset shards. */
 import { scope } from '@paella/tensor';
+import type { Group } from '@paella/tensor/distributed';
 import {
   type GenerateOptions as Drawing,
   type Pipeline,
@@ -13,13 +14,13 @@ import type { Context } from '../context.js';
 import type { Member } from '../data/tar.js';
 import { encodeImage } from '../image-file.js';
 import { loadPipeline } from '../pictures.js';
-import { BulkFolder, type Content } from './folder.js';
+import type { Content } from './folder.js';
 import { modelIdentity } from './identity.js';
-import { type Maker, runJob } from './job.js';
+import type { Maker } from './job.js';
 import type { BulkOptions } from './options.js';
 import { type Item, planPictures, runsOf } from './plan.js';
 import { readPrompts } from './prompts.js';
-import { report } from './report.js';
+import { type BulkRun, runBulk } from './run.js';
 
 export interface BulkGenerateOptions extends GenerateOptions, BulkOptions {
   prompts: string;
@@ -34,12 +35,19 @@ const promptsAtOnce = 256;
  * Draws the pictures of a shard. Picture k is drawn with the noise of number k of the seed, and batches begin at the same
  * pictures whoever draws them, so that neither sharding nor stopping changes a bit.
  */
-export async function bulkGenerate(
+export function bulkGenerate(context: Context, options: BulkGenerateOptions, version: string): Promise<void> {
+  return runBulk(context, options, { what: 'pictures', version }, (group) =>
+    planDrawings(context, options, version, group),
+  );
+}
+
+async function planDrawings(
   context: Context,
   options: BulkGenerateOptions,
   version: string,
-): Promise<void> {
-  const { preset, count, batch, shardSize, dtype, shard } = options;
+  { localRank }: Group,
+): Promise<BulkRun> {
+  const { preset, count, batch, shardSize, dtype } = options;
   const { lines, failed, sha256 } = await readPrompts(options.prompts, options);
   const model = await openModel(options.model);
   const base = chooseSettings(model.sampler, { ...options, renoiseSteps: options.renoise });
@@ -68,10 +76,9 @@ export async function bulkGenerate(
     shardSize,
   };
   const work = { prefix: 'generated', tars: plan.tars, settings };
-  const folder = BulkFolder.open(options.out, work);
 
   const prepare = async (): Promise<Maker> => {
-    const pipeline = await loadPipeline(context, options);
+    const pipeline = await loadPipeline(context, options, localRank);
     return {
       by: { adapter: pipeline.device.info.name, version },
       async make(tar, ready): Promise<Content> {
@@ -89,7 +96,7 @@ export async function bulkGenerate(
       },
     };
   };
-  report(context, await runJob(context, { folder, shard, sizeOf: plan.sizeOf, prepare }), 'pictures');
+  return { work, sizeOf: plan.sizeOf, prepare };
 }
 
 /**

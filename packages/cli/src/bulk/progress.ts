@@ -1,4 +1,5 @@
 /** How fast bulk work goes, and how long the rest will take. */
+import type { Group } from '@paella/tensor/distributed';
 import type { Output } from '../output.js';
 
 /**
@@ -15,15 +16,21 @@ export function duration(seconds: number): string {
 /** Counts items as they are made: a bar on a terminal, and a line a tar in the log of a job. */
 export class Progress {
   readonly #out: Output;
+  /** Where several processes work and one speaks: whose pace it is. */
+  readonly #whose: string;
   #tars: number;
   #total: number | null;
   readonly #started = performance.now();
   #items = 0;
   #tarsDone = 0;
 
-  /** @param total items of all tars, null where only reading them would tell */
-  constructor(out: Output, tars: number, total: number | null) {
+  /**
+   * @param total items of all tars, null where only reading them would tell
+   * @param processes of which this is one
+   */
+  constructor(out: Output, tars: number, total: number | null, { rank, size }: Pick<Group, 'rank' | 'size'>) {
     this.#out = out;
+    this.#whose = size === 1 ? '' : ` in rank ${rank} of ${size}`;
     this.#tars = tars;
     this.#total = total;
   }
@@ -54,7 +61,7 @@ export class Progress {
 
   #pace(): string {
     const share = this.#total === null ? this.#tarsDone / this.#tars : this.#items / this.#total;
-    const rate = `${(this.#items / this.seconds).toPrecision(3)} items/s`;
+    const rate = `${(this.#items / this.seconds).toPrecision(3)} items/s${this.#whose}`;
     return share > 0 && share < 1 ? `${rate}, ${duration((this.seconds / share) * (1 - share))} left` : rate;
   }
 }
