@@ -181,7 +181,7 @@ async function chooseConfig<C extends AnyConfig>(
   // The folder of a run may be on the first host only.
   else if (group.rank === 0) own = readConfigOf(RunFolder.storedConfig(out, kind), join(out, 'run.json'));
   const config = (await shareValue(group, own))!;
-  await agree(group, { version, command: process.argv.slice(2), config: own ?? config });
+  await agree(group, { version, command: process.argv.slice(2).join(' '), config: own ?? config });
   return config;
 }
 

@@ -1,0 +1,238 @@
+import { type StateDict, loadStateDict } from '@paella/tensor';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Ended, type Job, findLauncher, launch } from '../../../test/mpirun.js';
+import { readMetrics } from '../src/run/metrics.js';
+
+const launcher = findLauncher('Open MPI')!;
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+const main = join(repository, 'packages/cli/dist/main.js');
+const loseDevice = fileURLToPath(new URL('lose-device.mjs', import.meta.url));
+const root = mkdtempSync(join(tmpdir(), 'paella-together-'));
+const jobs: Job[] = [];
+
+/** Everything is in it that draws random numbers, and everything that gathers over a step. */
+const config = (batch_size: number, training: object = {}): object => ({
+  model: {
+    c_in: 8,
+    c_out: 8,
+    num_labels: 1024,
+    c_r: 8,
+    patch_size: 2,
+    c_cond: 16,
+    c_hidden: [16, 24],
+    nhead: [-1, 3],
+    blocks: [1, 1],
+    level_config: ['CT', 'CTA'],
+    clip_embd: 8,
+    byt5_embd: 16,
+    clip_seq_len: 1,
+    kernel_size: 3,
+    dropout: 0.1,
+    self_attn: true,
+  },
+  training: {
+    batch_size,
+    grad_accum: 2,
+    steps: 20,
+    warmup_steps: 2,
+    checkpoint_every: 5,
+    grid_every: 1000,
+    log_every: 1,
+    compare_every: 1,
+    ...training,
+  },
+  data: { size: 32, split: '' },
+  text: {
+    kind: 'bytes',
+    max_length: 16,
+    config: {
+      d_model: 16,
+      d_ff: 24,
+      d_kv: 8,
+      num_layers: 1,
+      num_heads: 2,
+      vocab_size: 384,
+      relative_attention_num_buckets: 32,
+      relative_attention_max_distance: 128,
+      layer_norm_epsilon: 1e-6,
+    },
+  },
+  sampling: { steps: 1 },
+});
+
+const configs = {
+  'batch-2': config(2),
+  'batch-4': config(4),
+  endless: config(2, { steps: 1_000_000, keep_checkpoints: 3 }),
+};
+
+const command = (out: string, name: keyof typeof configs, ...more: string[]): string[] => [
+  ...[main, 'train', 'paella', '--data', 'data', '--config', `${name}.json`, '--out', out, ...more],
+];
+
+/** Starts a command of Node's in several processes. */
+function start(size: number, args: readonly string[], env: Record<string, string> = {}): Job {
+  const job = launch(launcher, size, [process.execPath, ...args], { cwd: root, env });
+  jobs.push(job);
+  return job;
+}
+
+async function succeed(job: Job): Promise<Ended> {
+  const ended = await job.ended;
+  expect(ended.code, ended.stderr).toBe(0);
+  return ended;
+}
+
+const checkpoints = (out: string): string[] => {
+  const folder = join(root, out, 'checkpoints');
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names
+    .filter((name) => name.startsWith('step-'))
+    .sort()
+    .map((name) => join(folder, name));
+};
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(50);
+}
+
+/** All parts of a run's newest checkpoint but the optimizer's counters. */
+async function weights(out: string): Promise<Map<string, Float32Array>> {
+  const folder = checkpoints(out).at(-1)!;
+  const all = new Map<string, Float32Array>();
+  for (const part of readdirSync(folder).filter((name) => name.endsWith('.safetensors'))) {
+    const state: StateDict = await loadStateDict(join(folder, part));
+    for (const key of state.keys()) {
+      if (!key.startsWith('step.')) all.set(`${part} ${key}`, (await state.get(key)).data as Float32Array);
+    }
+  }
+  return all;
+}
+
+/** ‖a − b‖ / ‖a‖ over all tensors of a part of a checkpoint. */
+function distance(a: Map<string, Float32Array>, b: Map<string, Float32Array>, part: string): number {
+  let [difference, norm] = [0, 0];
+  for (const [key, values] of a) {
+    if (!key.startsWith(`${part}.safetensors `)) continue;
+    values.forEach((value, i) => {
+      difference += (value - b.get(key)![i]) ** 2;
+      norm += value ** 2;
+    });
+  }
+  return Math.sqrt(difference / norm);
+}
+
+afterAll(() => {
+  for (const job of jobs) job.kill();
+  rmSync(root, { recursive: true, force: true });
+});
+
+describe.skipIf(!launcher)('training by several processes (skipped where there is no Open MPI)', () => {
+  beforeAll(async () => {
+    execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: repository });
+    for (const [name, content] of Object.entries(configs)) {
+      writeFileSync(join(root, `${name}.json`), JSON.stringify(content));
+    }
+    mkdirSync(join(root, 'data'));
+    for (let i = 0; i < 20; i++) {
+      const background = { r: 12 * i, g: 255 - 12 * i, b: (37 * i) % 256 };
+      const picture = sharp({ create: { width: 32, height: 32, channels: 3, background } });
+      await picture.png().toFile(join(root, 'data', `p${i}.png`));
+      writeFileSync(join(root, 'data', `p${i}.txt`), `picture number ${i}\n`);
+    }
+    await succeed(start(2, command('two', 'batch-2')));
+  });
+
+  it('ends where one process with the whole batch ends, after 20 steps', async () => {
+    await succeed(start(1, command('one', 'batch-4')));
+    const [one, two] = [await weights('one'), await weights('two')];
+    expect([...two.keys()]).toEqual([...one.keys()]);
+    for (const part of ['model', 'ema', 'text', 'text_ema', 'optimizer']) {
+      expect(distance(one, two, part), part).toBeLessThan(1e-5);
+    }
+    const losses = (out: string): number[] =>
+      readMetrics(join(root, out, 'metrics.jsonl')).flatMap((row) => row.loss ?? []);
+    expect(losses('one')).toHaveLength(20);
+    expect(losses('two')).toEqual(losses('one').map((loss) => expect.closeTo(loss, 5) as number));
+  });
+
+  it('stops on SIGTERM with a checkpoint, from which it ends with the same weights to the bit', async () => {
+    const job = start(2, command('stopped', 'batch-2'));
+    await until(() => checkpoints('stopped').length > 0);
+    job.signal(1, 'SIGTERM');
+    const { code, stderr } = await job.ended;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/stopped after step \d+; --resume goes on from there/);
+    await succeed(start(2, command('stopped', 'batch-2', '--resume')));
+    expect(await weights('stopped')).toEqual(await weights('two'));
+  });
+
+  it('goes on with another number of processes', async () => {
+    const { stderr } = await succeed(
+      start(3, command('two', 'batch-2', '--resume', '--steps', '22', '--quiet')),
+    );
+    expect(stderr).toBe('');
+    await succeed(start(1, command('two', 'batch-2', '--resume', '--steps', '24')));
+    const rows = readMetrics(join(root, 'two', 'metrics.jsonl'));
+    expect(rows.map(({ step }) => step)).toEqual(expect.arrayContaining([20, 21, 22, 23, 24]));
+  });
+
+  it('refuses processes that were started otherwise than the first', async () => {
+    const other = [process.execPath, ...command('unlike', 'batch-4')];
+    const { code, stderr } = await start(1, [...command('unlike', 'batch-2'), ':', '-n', '1', ...other])
+      .ended;
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/command is ".* batch-2.json .*" in rank 0, and ".* batch-4.json .*" in rank 1/);
+    expect(existsSync(join(root, 'unlike'))).toBe(false);
+  });
+
+  // They wait for a timeout each: all at once.
+  it('ends everywhere within 30 s when a process dies, is stopped, or loses its device', async ({
+    annotate,
+  }) => {
+    const fail = async (
+      out: string,
+      wreck: (job: Job) => void,
+      env: Record<string, string> = {},
+      before: string[] = [],
+    ): Promise<{ seconds: number; stderr: string; saved: string }> => {
+      const job = start(2, [...before, ...command(out, 'endless')], env);
+      await until(() => checkpoints(out).length > 0);
+      wreck(job);
+      const since = performance.now();
+      const { code, stderr } = await job.ended;
+      expect(code, out).not.toBe(0);
+      return {
+        seconds: (performance.now() - since) / 1000,
+        stderr,
+        saved: relative(root, checkpoints(out).at(-1)!),
+      };
+    };
+    const nothing = (): void => {};
+    const results = {
+      'killed 1': await fail('killed-1', (job) => job.signal(1, 'SIGKILL')),
+      'killed 0': await fail('killed-0', (job) => job.signal(0, 'SIGKILL')),
+      device: await fail('device', nothing, { LOSE_DEVICE: '1 9000' }, ['--import', loseDevice]),
+      ...Object.fromEntries(
+        await Promise.all(
+          [0, 1].map(async (rank) => {
+            const name = `stopped ${rank}`;
+            return [name, await fail(name, (job) => job.signal(rank, 'SIGSTOP'))] as const;
+          }),
+        ),
+      ),
+    };
+    for (const [name, { seconds, stderr, saved }] of Object.entries(results)) {
+      await annotate(`${name}: all ended after ${seconds.toFixed(1)} s`);
+      expect(seconds, name).toBeLessThan(30);
+      expect(stderr, name).toContain(`--resume goes on from ${saved}`);
+    }
+  });
+});
