@@ -107,6 +107,53 @@ describe('captioned pictures', () => {
     expect(new Set(orders[0]).size).toBe(orders[0].length);
   });
 
+  it.each([
+    ['folder', 3],
+    ['folder', 20],
+    ['shards', 2],
+    ['shards', 3],
+    ['shards', 4],
+  ])('are shared out: a pass over %s, by %i', async (kind, count) => {
+    const source = join(root, kind);
+    const pixels = (seen: { key: string; pixels: Uint8Array }[]) =>
+      seen.map(({ key, pixels: some }) => `${key} ${some.join()}`);
+    for (const epoch of [0, 1]) {
+      const from = { epoch, index: 0 };
+      const options = { crop: 'random', flip: true, ignoreWeights: true } as const;
+      const { seen: all } = await take(source, options, from);
+      const shares = [];
+      for (let index = 0; index < count; index++) {
+        shares.push((await take(source, { ...options, share: { index, count } }, from)).seen);
+      }
+      const keys = shares.flatMap((seen) => seen.map(({ key }) => key));
+      expect(keys.sort()).toEqual(all.map(({ key }) => key).sort());
+      // Out of a folder, also as one process sees them.
+      if (kind === 'folder') expect(shares.flatMap(pixels).sort()).toEqual(pixels(all).sort());
+      const shardsOf = shares.map((seen) => new Set(seen.map(({ key }) => key.split('/')[0])).size);
+      if (kind === 'shards') expect(shardsOf).toEqual({ 2: [2, 1], 3: [1, 1, 1], 4: [3, 3, 3, 3] }[count]);
+    }
+  });
+
+  it('come to a share in another pass, where it has none of the split', async () => {
+    const own = join(root, 'split-by-shard');
+    mkdirSync(own);
+    for (const split of ['train', 'test']) {
+      const picture = await png(8, 8, [0, 0, 0]);
+      const text = Buffer.from(JSON.stringify({ split }));
+      const entries = [
+        { header: { name: `${split}.png`, size: picture.length }, body: new Uint8Array(picture) },
+        { header: { name: `${split}.json`, size: text.length }, body: new Uint8Array(text) },
+      ];
+      writeFileSync(join(own, `${split}.tar`), await packTar(entries));
+    }
+    for (const index of [0, 1]) {
+      const share = { index, count: 2 };
+      const { seen } = await take(own, { split: 'train', share }, undefined, 20);
+      expect(new Set(seen.map(({ key }) => key))).toEqual(new Set(['train.tar/train']));
+      await expect(take(own, { split: 'val', share }, undefined, 1)).rejects.toThrow(/no usable items/);
+    }
+  });
+
   it('are taken as often as their weight says', async () => {
     const { seen } = await take(shards, {}, undefined, 1000);
     const share = seen.filter(({ captions }) => captions[0].endsWith('6')).length / 1000;

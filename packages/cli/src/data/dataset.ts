@@ -2,10 +2,11 @@
 import { PaellaError, Rng } from '@paella/tensor';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { reason } from '../files.js';
 import { decodePicture } from './decode.js';
 import { openFolder } from './folder.js';
-import type { RawItem, Source } from './item.js';
-import { shuffleBuffer } from './order.js';
+import type { Part, RawItem, Source } from './item.js';
+import { type Share, shuffleBuffer, whole } from './order.js';
 import { expandBraces, openShards } from './webdataset.js';
 
 export interface Example {
@@ -36,6 +37,8 @@ export interface DataOptions {
   ignoreWeights?: boolean;
   /** Take only items of this split, where the source names splits. */
   split?: string;
+  /** Take one process's share of each pass. Shares differ in length: processes begin their epochs at different steps. */
+  share?: Share;
 }
 
 /** Where a pass over the data stands. */
@@ -54,15 +57,33 @@ export interface Dataset {
    * One pass, or without end, from a position on. Equal seeds give equal examples, and going on from `next` gives what
    * would have come.
    *
-   * @throws PaellaError `format` if a whole pass brings nothing
+   * @throws PaellaError `format` if a whole pass brings nothing, or ten of a share
    */
-  examples(
-    from?: DataPosition,
-    options?: { repeat?: boolean; signal?: AbortSignal },
-  ): AsyncGenerator<{ example: Example; next: DataPosition }>;
+  examples(from?: DataPosition, options?: { repeat?: boolean; signal?: AbortSignal }): AsyncGenerator<Placed>;
+  /**
+   * The data set in natural order, cut where it can be read from without reading what comes before. A part that cannot be
+   * read, or has nothing that is wanted, brings nothing.
+   *
+   * @param size items in a part, where the source doesn't say itself
+   */
+  parts(size: number): DatasetPart[];
+}
+
+export interface DatasetPart {
+  /** Its items, wanted or not, null where only reading it would tell. */
+  readonly length: number | null;
+  examples(): AsyncIterable<Example>;
+}
+
+/** An example, and where it leaves the pass. */
+interface Placed {
+  example: Example;
+  next: DataPosition;
 }
 
 const namesKept = 20;
+/** Passes of a share that may bring nothing, all its items being of another split: others come to it in the next. */
+const emptyShares = 10;
 
 /**
  * Opens captioned pictures.
@@ -104,6 +125,8 @@ class SeededDataset implements Dataset {
   readonly skipped = { count: 0, names: [] as string[] };
   readonly #source: Source;
   readonly #options: DataOptions;
+  readonly #share: Share;
+  readonly #report = (name: string, why: string): void => this.#skip(name, why);
   /** Each counts once, however many passes meet it. */
   readonly #skipped = new Set<string>();
   /** Items that their weight left out of a pass. */
@@ -112,6 +135,7 @@ class SeededDataset implements Dataset {
   constructor(source: Source, options: DataOptions) {
     this.#source = source;
     this.#options = options;
+    this.#share = options.share ?? whole;
   }
 
   get length(): number | null {
@@ -121,17 +145,19 @@ class SeededDataset implements Dataset {
   async *examples(
     from: DataPosition = { epoch: 0, index: 0 },
     { repeat = false, signal }: { repeat?: boolean; signal?: AbortSignal } = {},
-  ): AsyncGenerator<{ example: Example; next: DataPosition }> {
+  ): AsyncGenerator<Placed> {
     let { index } = from;
+    let empty = 0;
     for (let { epoch } = from; ; epoch++) {
       let any = index > 0;
       const passedOver = this.#passedOver;
-      for await (const one of this.#epoch(epoch, index)) {
+      for await (const one of this.#decoded(this.#items(epoch), epoch, index)) {
         if (signal?.aborted) return;
         any = true;
         yield one;
       }
-      if (!any && this.#passedOver === passedOver) {
+      empty = any || this.#passedOver > passedOver ? 0 : empty + 1;
+      if (empty === (this.#share.count > 1 ? emptyShares : 1)) {
         const why =
           this.skipped.count > 0 ? `; unreadable: ${this.skipped.names.slice(0, 5).join(', ')}` : '';
         throw new PaellaError('format', `the data set has no usable items${why}`);
@@ -141,15 +167,37 @@ class SeededDataset implements Dataset {
     }
   }
 
-  /** Examples of an epoch from an item on; pictures are decoded ahead, in order. */
-  async *#epoch(epoch: number, start: number): AsyncGenerator<{ example: Example; next: DataPosition }> {
-    const { prefetch = 8 } = this.#options;
-    const pending: Promise<{ example: Example; next: DataPosition } | null>[] = [];
+  parts(size: number): DatasetPart[] {
+    return this.#source.parts(size).map((part, number) => ({
+      length: part.length,
+      examples: () => this.#examplesOf(part, number),
+    }));
+  }
+
+  /** A part draws what the epoch of its number does. */
+  async *#examplesOf(part: Part, number: number): AsyncGenerator<Example> {
+    for await (const { example } of this.#decoded(this.#itemsOf(part), number, 0)) yield example;
+  }
+
+  async *#itemsOf(part: Part): AsyncGenerator<RawItem> {
+    try {
+      yield* part.items(this.#report);
+    } catch (error) {
+      this.#skip(part.names[0], reason(error));
+    }
+  }
+
+  /** Examples of an epoch's items, from one on; pictures are decoded ahead, in order. */
+  async *#decoded(items: AsyncIterable<RawItem>, epoch: number, start: number): AsyncGenerator<Placed> {
+    const { prefetch = 8, seed } = this.#options;
+    const { index: first, count } = this.#share;
+    const pending: Promise<Placed | null>[] = [];
     let index = 0;
-    for await (const item of this.#items(epoch)) {
+    for await (const item of items) {
       const own = index++;
       if (own < start) continue;
-      const numbers = numbersOf(this.#options.seed, epoch, FIRST_ITEM + own)(4);
+      // An item of a folder draws the same in whichever share it is, and no two items draw the same.
+      const numbers = numbersOf(seed, epoch, FIRST_ITEM + own * count + first)(4);
       if (!this.#takes(item, numbers[0])) continue;
       const next = { epoch, index: own + 1 };
       pending.push(this.#decode(item, numbers).then((example) => example && { example, next }));
@@ -165,9 +213,8 @@ class SeededDataset implements Dataset {
 
   #items(epoch: number): AsyncIterable<RawItem> {
     const { shuffle = true, shuffleBuffer: size = 1000, seed } = this.#options;
-    const report = (name: string, reason: string): void => this.#skip(name, reason);
-    if (!shuffle) return this.#source.pass(null, report);
-    const items = this.#source.pass(numbersOf(seed, epoch, 0), report);
+    if (!shuffle) return this.#source.pass(null, this.#report, this.#share);
+    const items = this.#source.pass(numbersOf(seed, epoch, 0), this.#report, this.#share);
     return this.#source.isShuffled ? items : shuffleBuffer(items, size, buffered(seed, epoch));
   }
 
@@ -188,16 +235,16 @@ class SeededDataset implements Dataset {
       const { key, captions, weight } = item;
       return { key, pixels, captions, weight };
     } catch (error) {
-      this.#skip(item.key, error instanceof Error ? error.message : String(error));
+      this.#skip(item.key, reason(error));
       return null;
     }
   }
 
-  #skip(name: string, reason: string): void {
+  #skip(name: string, why: string): void {
     if (this.#skipped.has(name)) return;
     this.#skipped.add(name);
     this.skipped.count++;
-    if (this.skipped.names.length < namesKept) this.skipped.names.push(`${name} (${reason})`);
+    if (this.skipped.names.length < namesKept) this.skipped.names.push(`${name} (${why})`);
   }
 }
 

@@ -2,7 +2,7 @@
 import { PaellaError } from '@paella/tensor';
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, extname, join, posix, relative, sep } from 'node:path';
-import { shuffle } from './order.js';
+import { isOf, shuffle, whole } from './order.js';
 import {
   type Description,
   type Part,
@@ -60,9 +60,10 @@ export async function openFolder(folder: string): Promise<Source> {
   return {
     length: pictures.length,
     isShuffled: true,
-    async *pass(random, report) {
+    async *pass(random, report, share = whole) {
       reportLost(report);
-      for (const file of random ? shuffle(pictures, random) : pictures) yield await itemOf(file);
+      const order = random ? shuffle(pictures, random) : pictures;
+      for (const [place, file] of order.entries()) if (isOf(share, place)) yield await itemOf(file);
     },
     parts: (size) =>
       Array.from({ length: Math.ceil(pictures.length / size) }, (_, i) => {

@@ -1,5 +1,6 @@
 /** What the readers of image folders and of tar shards have in common. */
 import { PaellaError } from '@paella/tensor';
+import type { Share } from './order.js';
 
 /** An item before its picture is decoded. */
 export interface RawItem {
@@ -21,12 +22,16 @@ export interface Source {
   /** Whether `pass` itself brings the items in random order; else a buffer shuffles them. */
   readonly isShuffled: boolean;
   /**
-   * All items once.
+   * All items once, or a share of them: the passes of all shares have every item once.
    *
    * @param random numbers in [0,1) that order the pass; null for the natural order
    * @param report called with the name and the trouble of what cannot be read
    */
-  pass(random: ((count: number) => Float32Array) | null, report: Report): AsyncIterable<RawItem>;
+  pass(
+    random: ((count: number) => Float32Array) | null,
+    report: Report,
+    share?: Share,
+  ): AsyncIterable<RawItem>;
   /**
    * The source in natural order, cut where it can be read from without reading what comes before.
    *

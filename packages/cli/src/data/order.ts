@@ -1,4 +1,15 @@
-/** Orders that a seed decides. */
+/** Orders that a seed decides, and how processes share them. */
+
+/** What one of `count` processes takes of an order: every `count`-th item, from `index` on. */
+export interface Share {
+  index: number;
+  count: number;
+}
+
+/** Everything. */
+export const whole: Share = { index: 0, count: 1 };
+
+export const isOf = ({ index, count }: Share, place: number): boolean => place % count === index;
 
 /** A copy in random order (Fisher–Yates). */
 export function shuffle<T>(items: readonly T[], random: (count: number) => Float32Array): T[] {

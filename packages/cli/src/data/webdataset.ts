@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { type RawItem, type Source, imageExtensions, parseDescription, unreadable } from './item.js';
-import { shuffle } from './order.js';
+import { isOf, shuffle, whole } from './order.js';
 
 const isUrl = (shard: string): boolean => /^https?:\/\//.test(shard);
 
@@ -27,10 +27,15 @@ export function openShards(shards: readonly string[]): Source {
   return {
     length: null,
     isShuffled: false,
-    async *pass(random, report) {
-      for (const shard of random ? shuffle(shards, random) : shards) {
+    async *pass(random, report, share = whole) {
+      const order = random ? shuffle(shards, random) : shards;
+      // A process reads nothing but its shards, unless there are too few: then all read all, and share the items.
+      const areEnough = shards.length >= share.count;
+      let count = 0;
+      for (const [place, shard] of order.entries()) {
+        if (areEnough && !isOf(share, place)) continue;
         try {
-          yield* readShard(shard);
+          for await (const item of readShard(shard)) if (areEnough || isOf(share, count++)) yield item;
         } catch (error) {
           // The rest of a damaged shard is lost, the other shards are not.
           report(basename(shard), error instanceof Error ? error.message : String(error));
