@@ -113,9 +113,13 @@ export { VQGAN_F4, VQModel, type Encoded, type VQModelConfig } from './vqgan/vqm
 export { Discriminator, type DiscriminatorConfig } from './vqgan/discriminator.js';
 export {
   codeUsage,
+  discriminatorGradients,
   latentsOf,
   reconstruct,
+  vqganGradients,
   vqganStep,
+  type VQGradientOptions,
+  type VQGradients,
   type VQLossWeights,
   type VQStep,
   type VQTraining,

@@ -1,6 +1,14 @@
 import { Rng, nn, optim, scope } from '@paella/tensor';
 import { describe, expect, it } from 'vitest';
-import { Discriminator, VQModel, codeUsage, ssim, vqganStep } from '../src/index.js';
+import {
+  Discriminator,
+  VQModel,
+  codeUsage,
+  discriminatorGradients,
+  ssim,
+  vqganGradients,
+  vqganStep,
+} from '../src/index.js';
 import { checkpoint, expectGolden, floats, imageInput, sub, testDevice } from './helpers.js';
 
 describe('Discriminator', () => {
@@ -85,6 +93,49 @@ describe('vqganStep', () => {
       expect(device.memory().liveTensors).toBe(before.liveTensors);
       expect(await run(true)).toBeLessThan(0.75 * first);
       for (const one of [optimizer, adversary.optimizer, vq, discriminator]) one.dispose();
+    }));
+});
+
+describe('vqganGradients and discriminatorGradients', () => {
+  it('divide by the batches that they are added up over, and leave the other network alone', () =>
+    scope(async () => {
+      const device = await testDevice();
+      const rng = new Rng(3);
+      const sizes = { levels: 2, bottleneck_blocks: 1, c_hidden: 16, c_latent: 4, codebook_size: 32 };
+      const vq = new VQModel({ ...sizes, scale_factor: 1 }, { device, rng }).train();
+      const discriminator = new Discriminator({ c_in: 3, c_hidden: 16, depth: 2 }, { device, rng });
+      const weights = { l1: 1, l2: 1, codebook: 1, commitment: 0.25, adversarial: 0.1 };
+      const real = rng.uniform(device, [2, 16, 16, 3]);
+      const fake = rng.uniform(device, [2, 16, 16, 3]);
+      const gradients = async (module: nn.Module): Promise<number[]> => {
+        const all: number[] = [];
+        for (const { value } of module.parameters()) {
+          if (value.grad) all.push(...(await value.grad.data()));
+          value.zeroGrad();
+        }
+        return all;
+      };
+      const halves = (some: readonly number[]): number[] => some.map((value) => value / 2);
+      for (const [pass, taught, other] of [
+        [
+          (accumulate: number) => vqganGradients(vq, real, { weights, discriminator, accumulate }),
+          vq,
+          discriminator,
+        ],
+        [
+          (accumulate: number) => discriminatorGradients(discriminator, { real, fake }, { accumulate }),
+          discriminator,
+          vq,
+        ],
+      ] as const) {
+        scope(() => void pass(1));
+        const once = await gradients(taught);
+        scope(() => void pass(2));
+        expect(await gradients(taught)).toEqual(halves(once));
+        expect(once.some((value) => value !== 0)).toBe(true);
+        expect(await gradients(other)).toEqual([]);
+      }
+      for (const one of [vq, discriminator]) one.dispose();
     }));
 });
 

@@ -23,14 +23,29 @@ export interface VQTraining {
   adversary?: { discriminator: Discriminator; optimizer: optim.AdamW };
 }
 
-/** Scalars on the device, but for the tokens. */
-export interface VQStep {
+export interface VQGradientOptions {
+  weights: VQLossWeights;
+  /** Present once the adversarial loss is on. It pulls as strongly as the gradients of this batch alone allow. */
+  discriminator?: Discriminator | undefined;
+  /** Divides the gradients by as many batches as they are added up over. */
+  accumulate?: number;
+}
+
+/** What a batch taught the VQGAN. Scalars on the device, but for tokens and pictures. */
+export interface VQGradients {
   loss: Tensor;
   reconstruction: Tensor;
   codebook: Tensor;
-  gradNorm: Tensor;
   /** Tokens of the batch, u32 `[B,h,w]`. */
   indices: Tensor;
+  /** The reconstructions, `[B,H,W,3]`, without their graph: what the discriminator learns from. */
+  decoded: Tensor;
+  adversarial?: { generator: Tensor; weight: Tensor };
+}
+
+/** Scalars on the device, but for the tokens. */
+export interface VQStep extends Omit<VQGradients, 'decoded' | 'adversarial'> {
+  gradNorm: Tensor;
   adversarial?: { generator: Tensor; discriminator: Tensor; weight: Tensor };
 }
 
@@ -45,43 +60,67 @@ export function vqganStep(
   image: Tensor,
 ): VQStep {
   return scope(() => {
+    const options = { weights, discriminator: adversary?.discriminator };
+    const { decoded, adversarial, ...step } = vqganGradients(vq, image, options);
+    const gradNorm = optimizerStep(optimizer, { gradClip });
+    if (!adversary || !adversarial) return { ...step, gradNorm };
+    const discriminator = discriminatorGradients(adversary.discriminator, { real: image, fake: decoded });
+    optimizerStep(adversary.optimizer, { gradClip });
+    return { ...step, gradNorm, adversarial: { ...adversarial, discriminator } };
+  });
+}
+
+/**
+ * Adds to the VQGAN's gradients what a batch teaches it; those of the discriminator stay as they are.
+ *
+ * @param image `[B,H,W,3]` in [0,1]
+ */
+export function vqganGradients(
+  vq: VQModel,
+  image: Tensor,
+  { weights, discriminator, accumulate = 1 }: VQGradientOptions,
+): VQGradients {
+  return scope(() => {
     const { quantized, indices, codebookLoss, commitmentLoss } = vq.encode(image);
     const decoded = vq.decode(quantized);
     const error = decoded.sub(image);
     const reconstruction = error.abs().mean().mul(weights.l1).add(error.square().mean().mul(weights.l2));
     const codebook = codebookLoss.mul(weights.codebook).add(commitmentLoss.mul(weights.commitment));
     let loss = reconstruction.add(codebook);
-    const step: Omit<VQStep, 'loss' | 'gradNorm'> = { reconstruction, codebook, indices };
-    if (adversary) {
-      const { discriminator } = adversary;
+    let adversarial: VQGradients['adversarial'];
+    if (discriminator) {
       discriminator.requiresGrad_(false);
       const generator = softplus(discriminator.logits(decoded).neg()).mean();
       const weight = adaptiveWeight(vq, reconstruction, generator).mul(weights.adversarial);
       loss = loss.add(generator.mul(weight));
-      step.adversarial = { generator, weight, discriminator: generator };
+      adversarial = { generator, weight };
     }
-    loss.backward();
-    const gradNorm = optimizerStep(optimizer, { gradClip });
-    if (adversary && step.adversarial) {
-      step.adversarial.discriminator = discriminatorStep(adversary, image, decoded.detach(), gradClip);
-    }
-    return { ...step, loss, gradNorm };
+    loss.mul(1 / accumulate).backward();
+    discriminator?.requiresGrad_(true);
+    const step = { loss, reconstruction, codebook, indices, decoded: decoded.detach() };
+    return { ...step, ...(adversarial && { adversarial }) };
   });
 }
 
-function discriminatorStep(
-  { discriminator, optimizer }: NonNullable<VQTraining['adversary']>,
-  real: Tensor,
-  fake: Tensor,
-  gradClip: number,
+/**
+ * Adds to the discriminator's gradients what tells pictures from reconstructions.
+ *
+ * @param pictures both `[B,H,W,3]` in [0,1]
+ * @param options.accumulate divides the gradients by as many batches as they are added up over
+ * @returns the loss, a scalar
+ */
+export function discriminatorGradients(
+  discriminator: Discriminator,
+  { real, fake }: { real: Tensor; fake: Tensor },
+  { accumulate = 1 } = {},
 ): Tensor {
-  discriminator.requiresGrad_(true);
-  const onReal = softplus(discriminator.logits(real).neg()).mean();
-  const onFake = softplus(discriminator.logits(fake)).mean();
-  const loss = onReal.add(onFake).mul(0.5);
-  loss.backward();
-  optimizerStep(optimizer, { gradClip });
-  return loss;
+  return scope(() => {
+    const onReal = softplus(discriminator.logits(real).neg()).mean();
+    const onFake = softplus(discriminator.logits(fake)).mean();
+    const loss = onReal.add(onFake).mul(0.5);
+    loss.mul(1 / accumulate).backward();
+    return loss;
+  });
 }
 
 /**
