@@ -14,7 +14,14 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const newFolder = (): string => mkdtempSync(join(root, 'run-'));
 
 describe('the training loop', () => {
-  const config = { steps: 20, checkpoint_every: 4, keep_checkpoints: 2, log_every: 2, grid_every: 10 };
+  const config = {
+    steps: 20,
+    checkpoint_every: 4,
+    keep_checkpoints: 2,
+    log_every: 2,
+    grid_every: 10,
+    compare_every: 5,
+  };
   /** Adds the step's number to a sum: wrong after any mistake in resuming. */
   class Adder implements Learner {
     readonly device: Device;
@@ -38,7 +45,7 @@ describe('the training loop', () => {
     parts() {
       return { model: stateDictOf([['sum', { shape: [1], data: Float32Array.of(this.sum) }]]) };
     }
-    state() {
+    async state() {
       return { sum: this.sum };
     }
     async restore(parts: Record<string, StateDict>, state: Record<string, unknown>): Promise<void> {
@@ -49,6 +56,9 @@ describe('the training loop', () => {
       this.on.evaluate?.();
       const picture = { width: 1, height: 1, data: new Uint8ClampedArray(4) };
       return { pictures: { samples: picture }, metrics: { psnr: this.sum } };
+    }
+    async firstDifference(): Promise<null> {
+      return null;
     }
     async findNonFinite(step: number): Promise<string | null> {
       return step > 0 ? `linear with block.${step}.weight` : null;
@@ -69,6 +79,7 @@ describe('the training loop', () => {
     const context: Context = {
       out: createOutput({ quiet: true }),
       signal: controller.signal,
+      stopOn() {},
       checkInterrupt() {},
       openDevice: async () => learner.device,
     };

@@ -1,17 +1,20 @@
 /** Training of a VQGAN on pictures. */
-import { type Device, Rng, type StateDict, autocast, optim, scope } from '@paella/tensor';
+import { type Device, Rng, type StateDict, type Tensor, autocast, optim, scope } from '@paella/tensor';
+import { GradientSum, type Group, alone, firstDifference } from '@paella/tensor/distributed';
 import {
   Discriminator,
   type RgbaImage,
   VQModel,
   codeUsage,
   contactSheet,
+  discriminatorGradients,
   imagesFromTensor,
   latentsOf,
+  optimizerStep,
   psnr,
   reconstruct,
   ssim,
-  vqganStep,
+  vqganGradients,
 } from 'paella';
 import type { DataPosition, Dataset } from '../data/dataset.js';
 import type { VqganRunConfig } from '../run/config.js';
@@ -31,13 +34,27 @@ import {
 /** Pictures whose reconstructions are looked at. */
 const shown = 16;
 
+/** What teaches the VQGAN to look real. */
+interface Adversary {
+  discriminator: Discriminator;
+  optimizer: optim.AdamW;
+  sum: GradientSum;
+}
+
+/**
+ * Processes learn from the means of their gradients, and keep the same weights. The running statistics of batch norm are
+ * each process's own, as in PyTorch's DistributedDataParallel without SyncBatchNorm, and so is the weight of the
+ * adversarial loss; what is saved are the statistics of the first process.
+ */
 export class VqganLearner implements Learner {
   readonly device: Device;
   readonly #config: VqganRunConfig;
   readonly #vq: VQModel;
   readonly #optimizer: optim.AdamW;
+  readonly #group: Group;
+  readonly #sum: GradientSum;
   readonly #ema: optim.EMA | null;
-  readonly #adversary: { discriminator: Discriminator; optimizer: optim.AdamW } | null;
+  readonly #adversary: Adversary | null;
   readonly #data: Dataset;
   readonly #held: Dataset;
   readonly #rng: Rng;
@@ -46,12 +63,21 @@ export class VqganLearner implements Learner {
   #position: DataPosition = { epoch: 0, index: 0 };
   /** Pictures of the last two steps. */
   readonly #recent = new Map<number, Uint8Array[]>();
-  /** How often each code was used since codes were last revived. */
+  /** How often each code was used, in all processes, since codes were last revived. */
   #usage: Uint32Array;
 
-  /** @param held pictures to look at, read from their start */
-  constructor(config: VqganRunConfig, data: { train: Dataset; held: Dataset }, device: Device) {
+  /**
+   * @param data.train this process's share of the pictures
+   * @param data.held pictures to look at, read from their start
+   */
+  constructor(
+    config: VqganRunConfig,
+    data: { train: Dataset; held: Dataset },
+    device: Device,
+    group: Group = alone,
+  ) {
     this.device = device;
+    this.#group = group;
     this.#config = config;
     this.#data = data.train;
     this.#held = data.held;
@@ -59,6 +85,7 @@ export class VqganLearner implements Learner {
     const context = { device, rng: this.#rng };
     this.#vq = new VQModel(config.model, context).train();
     this.#optimizer = makeOptimizer(trainable(this.#vq), config.training);
+    this.#sum = new GradientSum(this.#optimizer, group);
     const { ema_decay: decay } = config.training;
     this.#ema = decay === null ? null : new optim.EMA(this.#optimizer, { decay });
     this.#learningRate = learningRate(config.training);
@@ -68,8 +95,8 @@ export class VqganLearner implements Learner {
       this.#adversary = null;
     } else {
       const discriminator = new Discriminator({ c_in: 3, c_hidden, depth }, context).train();
-      const options = { ...config.training, learning_rate };
-      this.#adversary = { discriminator, optimizer: makeOptimizer(trainable(discriminator), options) };
+      const optimizer = makeOptimizer(trainable(discriminator), { ...config.training, learning_rate });
+      this.#adversary = { discriminator, optimizer, sum: new GradientSum(optimizer, group) };
     }
   }
 
@@ -89,39 +116,18 @@ export class VqganLearner implements Learner {
   }
 
   async step(step: number): Promise<{ metrics: Promise<Metrics>; images: number }> {
-    const { loss: weights, training, discriminator, codebook } = this.#config;
+    const { discriminator, codebook } = this.#config;
     const pictures = await this.#nextPictures();
     this.#recent.set(step, pictures).delete(step - 2);
     const lr = this.#learningRate(step);
     this.#optimizer.setLearningRate(lr);
     const isAdversarial = this.#adversary && step >= (discriminator.start ?? Infinity);
-    const adversary = isAdversarial ? this.#adversary : undefined;
-    const once = () =>
-      scope(() => {
-        const image = batchTensor(this.device, pictures, this.#config.data.size);
-        const learner = { vq: this.#vq, optimizer: this.#optimizer, weights, gradClip: training.grad_clip };
-        return vqganStep({ ...learner, ...(adversary && { adversary }) }, image);
-      });
-    // Gradients are f32, so a loss of about 1 needs no scale.
-    const result = training.precision === 'mixed' ? autocast(once) : once();
+    const { indices, ...scalars } = await this.#learn(pictures, isAdversarial ? this.#adversary : null);
     this.#ema?.update();
-    const { loss, reconstruction, codebook: quantisation, gradNorm, indices, adversarial } = result;
-    for (const index of await indices.data()) this.#usage[index]++;
-    indices.dispose();
+    await this.#count(indices);
     const { used, perplexity } = codeUsage(this.#usage);
     if (codebook.revive_every !== null && (step + 1) % codebook.revive_every === 0)
       await this.#revive(pictures);
-    const scalars = {
-      loss,
-      reconstruction,
-      quantisation,
-      grad_norm: gradNorm,
-      ...(adversarial && {
-        generator: adversarial.generator,
-        discriminator: adversarial.discriminator,
-        adversarial_weight: adversarial.weight,
-      }),
-    };
     const read = async (): Promise<Metrics> => {
       const values: Metrics = {};
       for (const [name, tensor] of Object.entries(scalars)) values[name] = await tensor.item();
@@ -144,11 +150,11 @@ export class VqganLearner implements Learner {
     };
   }
 
-  state(): Record<string, unknown> {
+  async state(): Promise<Record<string, unknown>> {
     const updates = this.#ema?.updates ?? 0;
     return {
       rng: this.#rng.state(),
-      position: this.#position,
+      positions: await this.#group.allGather(this.#position),
       usage: Array.from(this.#usage),
       ema_updates: updates,
     };
@@ -166,7 +172,11 @@ export class VqganLearner implements Learner {
       await this.#adversary.optimizer.loadStateDict(partOf(parts, 'discriminator_optimizer'));
     }
     this.#rng.counter = Rng.from(state.rng as ReturnType<Rng['state']>).counter;
-    this.#position = state.position as DataPosition;
+    const positions = state.positions as DataPosition[];
+    const { rank, size } = this.#group;
+    // Other shares than before: what is left of the epoch cannot be told from what was seen.
+    const next = { epoch: Math.max(...positions.map(({ epoch }) => epoch)) + 1, index: 0 };
+    this.#position = positions.length === size ? positions[rank] : next;
     this.#usage = Uint32Array.from(state.usage as number[]);
   }
 
@@ -202,6 +212,13 @@ export class VqganLearner implements Learner {
     };
   }
 
+  async firstDifference(): Promise<string | null> {
+    const name = await firstDifference(this.#group, this.#optimizer);
+    if (name !== null || !this.#adversary) return name;
+    const other = await firstDifference(this.#group, this.#adversary.optimizer);
+    return other && `discriminator.${other}`;
+  }
+
   findNonFinite(step: number): Promise<string | null> {
     const pictures = this.#recent.get(step) ?? [];
     return whereNonFinite(trainable(this.#vq), () => {
@@ -215,6 +232,42 @@ export class VqganLearner implements Learner {
     const state = this.#ema ? this.#ema.stateDict(this.#vq) : this.#vq.stateDict();
     const weights = await exportWeights(folder, 'vqgan.safetensors', state);
     await writeCard(folder, { format: 'paella-vqgan/1', vqgan: { weights, config: this.#config.model } });
+  }
+
+  /** Learns from pictures, together with the other processes. */
+  async #learn(pictures: readonly Uint8Array[], adversary: Adversary | null) {
+    const { loss: weights, training, data } = this.#config;
+    const { grad_clip: gradClip } = training;
+    const discriminator = adversary?.discriminator;
+    // Sums over processes are then means.
+    const accumulate = this.#group.size;
+    // Gradients are f32, so a loss of about 1 needs no scale.
+    const cast = <T>(pass: () => T): T => (training.precision === 'mixed' ? autocast(pass) : pass());
+    using image = batchTensor(this.device, pictures, data.size).keep();
+    const learn = () => vqganGradients(this.#vq, image, { weights, discriminator, accumulate });
+    const { decoded, adversarial, ...terms } = cast(() => this.#sum.during(learn));
+    using fake = decoded.keep();
+    await this.#sum.finish();
+    const grad_norm = optimizerStep(this.#optimizer, { gradClip });
+    const { codebook: quantisation, ...others } = terms;
+    const result = { ...others, quantisation, grad_norm };
+    if (!adversary || !adversarial) return result;
+    const pair = { real: image, fake };
+    const judge = () => discriminatorGradients(adversary.discriminator, pair, { accumulate });
+    const loss = cast(() => adversary.sum.during(judge));
+    await adversary.sum.finish();
+    optimizerStep(adversary.optimizer, { gradClip }).dispose();
+    const { generator, weight } = adversarial;
+    return { ...result, generator, discriminator: loss, adversarial_weight: weight };
+  }
+
+  /** Counts the codes of a batch, and disposes of it. */
+  async #count(indices: Tensor): Promise<void> {
+    const counts = new Uint32Array(this.#usage.length);
+    for (const index of await indices.data()) counts[index]++;
+    indices.dispose();
+    await this.#group.allReduce(counts);
+    counts.forEach((count, code) => (this.#usage[code] += count));
   }
 
   async #nextPictures(): Promise<Uint8Array[]> {
@@ -242,19 +295,21 @@ export class VqganLearner implements Learner {
     );
   }
 
-  /** Sets codes that nothing was quantised to since the last time to latents of these pictures. */
+  /** Sets codes that nothing was quantised to since the last time to latents of the first process's pictures. */
   async #revive(pictures: readonly Uint8Array[]): Promise<void> {
     const dead = [...this.#usage.keys()].filter((code) => this.#usage[code] === 0);
     this.#usage.fill(0);
     if (dead.length === 0) return;
-    this.#vq.eval(); // must not move the running statistics
-    const latents = await this.#latents(pictures);
-    this.#vq.train();
     const codebook = this.#vq.vquantizer.codebook.weight;
     const codes = await codebook.save();
-    const width = this.#config.model.c_latent;
-    const numbers = this.#rng.uniformArray(dead.length);
-    dead.forEach((code, i) => codes.set(latents[Math.floor(numbers[i] * latents.length)], code * width));
-    codebook.load(codes);
+    if (this.#group.rank === 0) {
+      this.#vq.eval(); // must not move the running statistics
+      const latents = await this.#latents(pictures);
+      this.#vq.train();
+      const width = this.#config.model.c_latent;
+      const numbers = this.#rng.uniformArray(dead.length);
+      dead.forEach((code, i) => codes.set(latents[Math.floor(numbers[i] * latents.length)], code * width));
+    }
+    codebook.load(await this.#group.broadcast(codes));
   }
 }
