@@ -69,7 +69,7 @@ export async function agree(group: Group, what: Record<string, unknown>): Promis
     throw new PaellaError(
       'argument',
       `${first.key} is ${show(first.was)} in rank 0, and ${show(first.is)} in rank ${rank}`,
-      { fix: 'Start all processes with the same version, command and configuration.' },
+      { fix: 'Start all processes with the same version, command and configuration, on the same data.' },
     );
   }
 }

@@ -1,8 +1,10 @@
 import { Device, type StateDict, stateDictOf } from '@paella/tensor';
+import { type Group, alone } from '@paella/tensor/distributed';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { localGroups } from '../../../test/local-group.js';
 import type { Context } from '../src/context.js';
 import { createOutput } from '../src/output.js';
 import { RunFolder } from '../src/run/folder.js';
@@ -28,8 +30,12 @@ describe('the training loop', () => {
     sum = 0;
     exported = '';
     /** Called at each step and each evaluation. */
-    on: { step?: (step: number) => void; evaluate?: () => void } = {};
+    on: { step?: (step: number) => unknown; evaluate?: () => void } = {};
+    /** Between what it measures and what the others do. */
+    offset = 0;
     nanAt = Infinity;
+    differsAt = Infinity;
+    steps = 0;
     constructor(device: Device) {
       this.device = device;
     }
@@ -39,7 +45,8 @@ describe('the training loop', () => {
     async step(step: number) {
       this.on.step?.(step);
       this.sum += step;
-      const loss = step >= this.nanAt ? NaN : this.sum;
+      this.steps = step + 1;
+      const loss = step >= this.nanAt ? NaN : this.sum + this.offset;
       return { metrics: Promise.resolve({ loss, grad_norm: 1 }), images: 3 };
     }
     parts() {
@@ -57,8 +64,8 @@ describe('the training loop', () => {
       const picture = { width: 1, height: 1, data: new Uint8ClampedArray(4) };
       return { pictures: { samples: picture }, metrics: { psnr: this.sum } };
     }
-    async firstDifference(): Promise<null> {
-      return null;
+    async firstDifference(): Promise<string | null> {
+      return this.differsAt <= this.steps ? 'block.weight' : null;
     }
     async findNonFinite(step: number): Promise<string | null> {
       return step > 0 ? `linear with block.${step}.weight` : null;
@@ -72,6 +79,7 @@ describe('the training loop', () => {
     path: string,
     resume: boolean,
     prepare?: (learner: Adder, stop: () => void) => void,
+    group: Group = alone,
   ) => {
     const learner = new Adder(await Device.create({ adapter: 'meta' }));
     const controller = new AbortController();
@@ -83,14 +91,15 @@ describe('the training loop', () => {
       checkInterrupt() {},
       openDevice: async () => learner.device,
     };
-    const run = RunFolder.open(path, { kind: 'vqgan', config: { training: config }, version: '1', resume });
+    const settings = { kind: 'vqgan', config: { training: config }, version: '1', resume };
+    const run = group.rank === 0 ? RunFolder.open(path, settings) : null;
     try {
-      await runLoop(run, learner, config, context);
+      await runLoop(run, learner, config, context, { group });
       return { learner, error: undefined };
     } catch (error) {
       return { learner, error: error as Error & { code?: string } };
     } finally {
-      run.close();
+      run?.close();
     }
   };
   const steps = (path: string): number[] => readMetrics(join(path, 'metrics.jsonl')).map(({ step }) => step);
@@ -151,5 +160,53 @@ describe('the training loop', () => {
     const early = await train(newFolder(), false, (learner) => (learner.nanAt = 0));
     expect(early.error?.message).toContain('step 1: the loss is NaN');
     expect(early.error?.message).toContain('no checkpoint was saved');
+  });
+
+  describe('of three processes', () => {
+    const together = (
+      path: string,
+      resume: boolean,
+      prepare?: (rank: number) => Parameters<typeof train>[2],
+    ) => Promise.all(localGroups(3).map((group) => train(path, resume, prepare?.(group.rank), group)));
+
+    it('begins in the first, and writes once', async () => {
+      const path = newFolder();
+      const ends = await together(path, false);
+      for (const { error } of ends) expect(error).toBeUndefined();
+      expect(ends.map(({ learner }) => learner.sum)).toEqual([1190, 1190, 1190]);
+      expect(steps(path)).toEqual([2, 4, 6, 8, 10, 10, 12, 14, 16, 18, 20, 20]);
+      expect(ends.map(({ learner }) => learner.exported !== '')).toEqual([true, false, false]);
+    });
+
+    it('logs means', async () => {
+      const path = newFolder();
+      await together(path, false, (rank) => (learner) => {
+        learner.on.step = () => void (learner.offset = 10 * rank);
+      });
+      const [{ loss, images_per_second }] = readMetrics(join(path, 'metrics.jsonl'));
+      expect(loss).toBe(1001 + 10);
+      expect(images_per_second).toBeGreaterThan(0);
+    });
+
+    it('stops in all when it is interrupted in one, and goes on with two', async () => {
+      const path = newFolder();
+      const ends = await together(path, false, (rank) => (learner, stop) => {
+        learner.on.step = (step) => rank === 2 && step === 6 && stop();
+      });
+      for (const { error } of ends) expect(error).toMatchObject({ code: 'aborted' });
+      expect(new Set(ends.map(({ error }) => error?.message)).size).toBe(1);
+      const [a, b] = await Promise.all(localGroups(2).map((group) => train(path, true, undefined, group)));
+      expect([a.learner.sum, b.learner.sum]).toEqual([1190, 1190]);
+    });
+
+    it('stops when weights drift apart, naming the parameter and the last checkpoint', async () => {
+      const path = newFolder();
+      const ends = await together(path, false, () => (learner) => (learner.differsAt = 7));
+      for (const { error } of ends) {
+        expect(error).toMatchObject({ code: 'drift' });
+        expect(error?.message).toContain('step 10: block.weight is not the same in all processes');
+        expect(error?.message).toContain(join(path, 'checkpoints', 'step-00000008'));
+      }
+    });
   });
 });

@@ -73,9 +73,8 @@ const configs = {
   endless: config(2, { steps: 1_000_000, keep_checkpoints: 3 }),
 };
 
-const command = (out: string, name: keyof typeof configs, ...more: string[]): string[] => [
-  ...[main, 'train', 'paella', '--data', 'data', '--config', `${name}.json`, '--out', out, ...more],
-];
+const command = (out: string, name: keyof typeof configs, ...more: string[]): string[] =>
+  [main, 'train', 'paella', '--data', 'data', '--config', `${name}.json`, '--out', out].concat(more);
 
 /** Starts a command of Node's in several processes. */
 function start(size: number, args: readonly string[], env: Record<string, string> = {}): Job {
