@@ -1,5 +1,6 @@
 import { watchGradients } from '../autograd/backward.js';
 import { noGrad } from '../autograd/mode.js';
+import { PaellaError } from '../errors.js';
 import type { Block, Member } from '../optim/flat.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { scope } from '../scope.js';
@@ -18,7 +19,9 @@ interface Bucket {
   start: number;
   size: number;
   /** Members whose gradients this pass has yet to bring. */
-  missing: number;
+  missing: Set<Tensor>;
+  /** Whether all members had gradients when the exchange began: its result is written as soon as it is there. */
+  isComplete: boolean;
   /** What came of the exchange, once it began. */
   sum: Promise<Float32Array> | null;
 }
@@ -34,6 +37,8 @@ export class GradientSum {
   readonly #group: Group;
   readonly #buckets: readonly Bucket[];
   readonly #bucketOf = new Map<Tensor, Bucket>();
+  /** Whether all processes have these buckets, once they were asked. */
+  #agreed: Promise<void> | null = null;
 
   /** @param optimizer whose parameters are meant; the same one in all processes */
   constructor(
@@ -49,16 +54,24 @@ export class GradientSum {
     }
   }
 
-  /** Runs the last backward pass before {@link finish}, and exchanges what it completes. */
+  /**
+   * Runs the last backward pass before {@link finish}, and exchanges what it completes.
+   *
+   * @throws PaellaError `graph` if a parameter gets a second gradient when the first is on its way: one that two
+   *   checkpoints use, say
+   */
   during<T>(pass: () => T): T {
     if (this.#group.size === 1) return pass();
-    for (const bucket of this.#buckets) bucket.missing = bucket.members.length;
+    for (const bucket of this.#buckets) {
+      bucket.missing = new Set(trained(bucket).map(({ tensor }) => tensor));
+    }
     let next = 0;
     const ready = (leaf: Tensor): void => {
       const bucket = this.#bucketOf.get(leaf);
-      if (bucket) bucket.missing--;
+      if (bucket?.sum) throw late(bucket, leaf);
+      bucket?.missing.delete(leaf);
       // In one order in all processes, whichever is complete first.
-      while (this.#buckets[next]?.missing === 0) this.#exchange(this.#buckets[next++]);
+      while (this.#buckets[next]?.missing.size === 0) this.#exchange(this.#buckets[next++]);
     };
     return watchGradients(ready, pass);
   }
@@ -66,11 +79,12 @@ export class GradientSum {
   /**
    * Ends when the gradients are sums over all processes. Those that a process lacks count as zero; those that all of them
    * lack stay absent.
+   *
+   * @throws PaellaError `argument` if processes have other parameters, or adapters that lay them out otherwise
    */
   async finish(): Promise<void> {
     if (this.#group.size === 1) return;
-    const left = this.#buckets.filter(({ sum }) => !sum);
-    for (const bucket of left) this.#exchange(bucket);
+    for (const bucket of this.#buckets) if (!bucket.sum) this.#exchange(bucket);
     const members = this.#buckets.flatMap((bucket) => bucket.members);
     const has = Uint32Array.from(members, ({ tensor }) => (tensor.grad ? 1 : 0));
     const counts = await this.#group.allReduce(has);
@@ -83,18 +97,39 @@ export class GradientSum {
     );
     for (const bucket of this.#buckets) {
       const sum = await bucket.sum!;
-      if (left.includes(bucket)) write(bucket, sum);
+      if (!bucket.isComplete) write(bucket, sum);
       bucket.sum = null;
     }
   }
 
   #exchange(bucket: Bucket): void {
-    const isComplete = bucket.members.every(({ tensor }) => tensor.grad);
-    const sum = this.#group.allReduce(read(bucket));
-    bucket.sum = isComplete ? sum.then((values) => write(bucket, values)) : sum;
+    this.#agreed ??= this.#agree();
+    bucket.isComplete = trained(bucket).every(({ tensor }) => tensor.grad);
+    const values = Promise.all([read(bucket), this.#agreed]).then(([own]) => own);
+    const sum = this.#group.allReduce(values);
+    bucket.sum = bucket.isComplete ? sum.then((all) => write(bucket, all)) : sum;
     bucket.sum.catch(() => {}); // finish() hears of it
   }
+
+  /** Buckets of other sizes would end MPI, or mix up parameters. */
+  async #agree(): Promise<void> {
+    const all = await this.#group.allGather(this.#buckets.map(({ size }) => size));
+    const other = all.findIndex((sizes) => sizes.join() !== all[0].join());
+    if (other < 0) return;
+    throw new PaellaError('argument', `gradients of rank ${other} lie otherwise than those of rank 0`, {
+      fix: 'Give all processes the same parameters, and adapters of one kind.',
+    });
+  }
 }
+
+const trained = ({ members }: Bucket): Member[] => members.filter(({ tensor }) => tensor.requiresGrad);
+
+const late = ({ members }: Bucket, leaf: Tensor): PaellaError => {
+  const { name } = members.find(({ tensor }) => tensor === leaf)!;
+  return new PaellaError('graph', `parameter ${name} got another gradient when its first was on its way`, {
+    fix: 'Run this pass outside of during(): finish() exchanges what is left.',
+  });
+};
 
 /** Cuts a block into buckets from its end on: backward passes begin there. */
 function split(block: Block, bucketBytes: number): Bucket[] {
@@ -107,7 +142,15 @@ function split(block: Block, bucketBytes: number): Bucket[] {
       last.size += member.size;
     } else {
       const { start, size } = member;
-      buckets.push({ block, members: [member], start, size, missing: 1, sum: null });
+      buckets.push({
+        block,
+        members: [member],
+        start,
+        size,
+        missing: new Set(),
+        isComplete: false,
+        sum: null,
+      });
     }
   }
   return buckets;

@@ -18,6 +18,7 @@ export interface Group {
    *
    * @param values the same number of them in all processes; where they are still to come, the call takes its place in the
    *   order nevertheless
+   * @param op `max` of u32 only below 2³¹: MPICH 4.0 and Open MPI 4.1 compare larger ones as if they had a sign
    * @returns `values`
    */
   allReduce<T extends Summable>(values: T | Promise<T>, op?: 'sum' | 'max'): Promise<T>;

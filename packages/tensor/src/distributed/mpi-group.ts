@@ -41,6 +41,7 @@ export class MpiGroup implements Group {
   }
 
   allReduce<T extends Summable>(values: T | Promise<T>, op: 'sum' | 'max' = 'sum'): Promise<T> {
+    expected(values);
     return this.#call(async () => {
       const own = await values;
       await this.#meet();
@@ -50,6 +51,7 @@ export class MpiGroup implements Group {
   }
 
   broadcast<T extends ArrayBufferView>(data: T | Promise<T>, root = 0): Promise<T> {
+    expected(data);
     return this.#call(async () => {
       const own = await data;
       await this.#meet();
@@ -93,7 +95,7 @@ export class MpiGroup implements Group {
 
   /** Makes calls one after the other, in the order in which they were asked for. After one that failed there is none. */
   #call<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(() => patiently(work));
     this.#last = result;
     result.catch(() => {}); // whoever asked hears of it
     return result;
@@ -104,14 +106,24 @@ export class MpiGroup implements Group {
    * computes may need: so it is asked now and then, and does its work when nobody has to wait.
    */
   async #meet(): Promise<void> {
-    try {
-      this.#mpi.arrive();
-      for (let turn = 0; !this.#mpi.haveAllArrived(); turn++) await (turn < EAGER ? nextTurn() : sleep(1));
-    } catch (error) {
-      if (error instanceof PaellaError && error.code === 'peer-lost') await sleep(HEARSAY);
-      throw error;
-    }
+    this.#mpi.arrive();
+    for (let turn = 0; !this.#mpi.haveAllArrived(); turn++) await (turn < EAGER ? nextTurn() : sleep(1));
   }
+}
+
+/** A call of MPI that failed waits for a better reason. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PaellaError && error.code === 'peer-lost') await sleep(HEARSAY);
+    throw error;
+  }
+}
+
+/** A value that fails before its turn comes is an error of its call, not of the process. */
+function expected(value: unknown): void {
+  if (value instanceof Promise) value.catch(() => {});
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>

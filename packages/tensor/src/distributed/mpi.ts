@@ -15,6 +15,12 @@ const libraries: Record<Implementation, readonly string[]> =
     ? { 'Open MPI': ['libmpi.40.dylib'], MPICH: ['libmpi.12.dylib'] }
     : { 'Open MPI': ['libmpi.so.40'], MPICH: ['libmpich.so.12', 'libmpi.so.12', 'libmpi_cray.so.12'] };
 
+/** What brings them. */
+const packages: Record<Implementation, string> = {
+  'Open MPI': 'libopenmpi3 (Debian) or openmpi (conda)',
+  MPICH: 'libmpich12 (Debian) or mpich (conda)',
+};
+
 /**
  * What C programs find in `mpi.h`. Open MPI's handles are pointers to variables that it exports; those of MPICH, and of
  * all that keep its ABI (Intel MPI, Cray MPICH, MVAPICH), are numbers.
@@ -137,7 +143,7 @@ export async function startMpi(launcher: Launcher, environment: Environment): Pr
     throw new PaellaError(
       'unsupported',
       `${launcher.name} started ${launcher.size} processes, but ${path} sees ${size}: they don't belong together`,
-      { fix: 'Set PAELLA_MPI to the library of the same installation as the launcher.' },
+      { fix: `${install(launcher)}, of the same installation as the launcher.` },
     );
   }
   if (provided[0] < MPI_THREAD_SERIALIZED) {
@@ -207,26 +213,25 @@ function openLibrary(
   const failures: string[] = [];
   for (const path of chosen ? [chosen] : speaks.flatMap((one) => libraries[one])) {
     try {
-      if (libc?.tryLoad(path) === false) throw new Error(`there is no ${path}`);
+      libc?.tryLoad(path);
       const library = koffi.load(path);
-      return { library, abi: abiOf(library, path), path };
+      return { library, abi: abiOf(library), path };
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   throw new PaellaError(
     'unsupported',
     `${name} started this process, but no MPI library loads: ${failures.join('; ')}`,
-    {
-      fix:
-        `Install ${speaks[0] === 'Open MPI' ? 'libopenmpi3 (Debian) or openmpi (conda)' : 'libmpich12 (Debian) or mpich (conda)'}, ` +
-        'or set PAELLA_MPI to the path of the library.',
-    },
+    { fix: `${install({ speaks })}.` },
   );
 }
 
+const install = ({ speaks: [likely] }: Pick<Launcher, 'speaks'>): string =>
+  `Install ${packages[likely]}, or set PAELLA_MPI to the path of the library`;
+
 /** Tells the two ABIs apart by what the library exports and calls itself. */
-function abiOf(library: LibraryHandle, path: string): Abi {
+function abiOf(library: LibraryHandle): Abi {
   try {
     return openMpi((name) => library.symbol(name));
   } catch {
@@ -236,7 +241,7 @@ function abiOf(library: LibraryHandle, path: string): Abi {
   library.func('int MPI_Get_library_version(void *text, void *length)')(text, new Int32Array(1));
   const version = new TextDecoder().decode(text);
   if (/MPICH|MVAPICH|Intel\(R\) MPI/i.test(version)) return mpich;
-  throw new Error(`${path} is neither Open MPI nor of MPICH's ABI`);
+  throw new Error("neither Open MPI nor of MPICH's ABI");
 }
 
 function bind<T extends Record<string, string>>(

@@ -16,7 +16,7 @@ import { PaellaError } from '../errors.js';
 const BEAT = 2000;
 /** Silent beats after which a process is lost. They are counted, not timed: one's own sleep is nobody else's fault. */
 const SILENT = 10;
-/** Milliseconds that a connection may take. */
+/** Milliseconds that a connection may take. Whoever answers may be busy, and has until its silence is too long. */
 const PATIENCE = 3000;
 
 /** How rank 0 is reached. */
@@ -50,8 +50,8 @@ class Line {
     this.#socket = socket;
     const end = (how: string): void => {
       if (this.#isOver) return;
+      lost(how); // while the other end, if it only slept, can still be told
       this.close();
-      lost(how);
     };
     this.#timer = setInterval(() => {
       this.send({ say: 'beat' });
@@ -167,8 +167,7 @@ export class Watch {
         socket,
         (message) => {
           if (isThere) return this.#heard(message);
-          if (message?.say !== 'welcome') return line.close();
-          clearTimeout(giveUp);
+          if (message?.say !== 'welcome') return socket.destroy();
           isThere = true;
           this.#lines.push(line);
           resolve(true);
@@ -179,7 +178,10 @@ export class Watch {
           else resolve(false);
         },
       );
-      socket.once('connect', () => line.send({ say: 'hello', secret, rank, host: hostname() }));
+      socket.once('connect', () => {
+        clearTimeout(giveUp);
+        line.send({ say: 'hello', secret, rank, host: hostname() });
+      });
     });
   }
 
