@@ -43,6 +43,8 @@ export interface Ended {
 export interface Job {
   /** Once the launcher and every process that came of it are gone. */
   readonly ended: Promise<Ended>;
+  /** The ranks whose processes live. */
+  living(): number[];
   /** Sends a signal to the process of a rank. */
   signal(rank: number, name: NodeJS.Signals): void;
   /** Kills whatever is left. */
@@ -83,29 +85,34 @@ export function launch(
       while (processesOf(mark).length > 0) await sleep(50);
       return { code: own, stdout, stderr };
     }),
+    living: () => [...ranksOf(mark).keys()],
     signal(rank, name) {
-      const [pid] = processesOf(
-        mark,
-        RANK.map((variable) => `${variable}=${rank}`),
-      );
+      const pid = ranksOf(mark).get(rank);
       if (pid === undefined) throw new Error(`there is no rank ${rank}`);
       process.kill(pid, name);
     },
     kill() {
-      for (const pid of processesOf(mark)) killNow(pid);
+      for (const { pid } of processesOf(mark)) killNow(pid);
     },
   };
 }
 
-/** What Open MPI and MPICH call the number of a process. */
-const RANK = ['OMPI_COMM_WORLD_RANK', 'PMI_RANK'];
+/** The living processes of a job that have a rank, by it. */
+function ranksOf(mark: string): Map<number, number> {
+  const found = processesOf(mark).flatMap(({ pid, environment }) => {
+    const [, rank] = /^(?:OMPI_COMM_WORLD|PMI)_RANK=(\d+)$/m.exec(environment.join('\n')) ?? [];
+    return rank === undefined ? [] : [[Number(rank), pid] as const];
+  });
+  // Processes that a rank starts have its variables too, and come after it.
+  return new Map(found.sort(([, a], [, b]) => b - a));
+}
 
-/** The living processes whose environment has that entry, and one of some others, if any are given. */
-function processesOf(entry: string, others: readonly string[] = []): number[] {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const isMeant = (entries: readonly string[]): boolean =>
-    entries.includes(entry) && (others.length === 0 || others.some((one) => entries.includes(one)));
-  return all.filter((pid) => isMeant(environmentOf(pid))).map(Number);
+/** The living processes whose environment has that entry. */
+function processesOf(entry: string): { pid: number; environment: string[] }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), environment: environmentOf(name) }))
+    .filter(({ environment }) => environment.includes(entry));
 }
 
 function environmentOf(pid: string): string[] {
