@@ -33,7 +33,7 @@ export interface Group {
   allGather<T>(value: T): Promise<T[]>;
   /** Waits until all processes have come this far. */
   barrier(): Promise<void>;
-  /** Tells the other processes why this one cannot go on, and ends it with exit code 1; they end too. */
+  /** Tells the other processes why this one cannot go on, and ends it; they end too. */
   abort(reason: string): Promise<never>;
   /** Waits for the others and leaves. Nothing can be said afterwards. */
   finalize(): Promise<void>;

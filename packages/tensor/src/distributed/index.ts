@@ -17,8 +17,11 @@ export { shareState, shareValue } from './share.js';
 export { firstDifference } from './weights.js';
 
 export interface InitOptions {
-  /** Hears why the group cannot go on, once; the process ends when it returns. By default it is written to stderr. */
-  onFailure?: (reason: string) => void;
+  /**
+   * Hears why the group cannot go on, once, and returns the exit code that the process ends with at once. By default
+   * the reason is written to stderr, and the code is 1.
+   */
+  onFailure?: (reason: string) => number;
 }
 
 let group: Promise<Group> | undefined;
@@ -27,8 +30,7 @@ let group: Promise<Group> | undefined;
  * Joins the processes that `mpirun` or `srun` started along with this one, and waits for all of them. A process that was
  * started by itself is alone, and loads nothing.
  *
- * From then on a process that dies, is stopped, or cannot be reached any more ends them all within half a minute, with
- * exit code 1.
+ * From then on a process that dies, is stopped, or cannot be reached any more ends them all within half a minute.
  *
  * @throws PaellaError `unsupported` if MPI, or what calls it, is missing, or processes cannot reach each other
  */
@@ -41,10 +43,10 @@ async function join({ onFailure = writeError }: InitOptions): Promise<Group> {
   const launcher = launcherOf(process.env);
   if (!launcher) return alone;
   const mpi = await startMpi(launcher, process.env);
-  return MpiGroup.open(mpi, (reason) => {
-    onFailure(reason);
-    return mpi.exit(1);
-  });
+  return MpiGroup.open(mpi, (reason) => mpi.exit(onFailure(reason)));
 }
 
-const writeError = (reason: string): void => void process.stderr.write(`${reason}\n`);
+function writeError(reason: string): number {
+  process.stderr.write(`${reason}\n`);
+  return 1;
+}

@@ -60,10 +60,10 @@ const openMpi = (symbol: (name: string) => unknown): Abi => ({
 });
 
 /**
- * Bytes of a call. MPI counts to 2^31, but pieces that stay in the processor's cache are added up twice as fast between
- * processes of one host, and are long enough for any network.
+ * Bytes of a call: MPI counts to 2^31, and calls of several gigabytes take as much memory again inside of it. Smaller ones
+ * are faster between the processes of a host, larger ones between many hosts.
  */
-const PIECE = 2 ** 22;
+const PIECE = 2 ** 24;
 const MPI_THREAD_SERIALIZED = 2;
 
 /** A started MPI. One call at a time; those that wait do so on a thread of their own. */
