@@ -1,12 +1,13 @@
 /**
  * `mpirun -n 2 node bench/together.mjs`: what it costs to train together. Times steps of a U-Net in three ways, in turns:
- * without any exchange of gradients, with the exchange after the backward pass, and during it. docs/scaling.md says what
- * follows from that.
+ * without any exchange of gradients, with the exchange after the backward pass, and during it. `--link 0.125` has one process
+ * and a link of so many GB/s in the place of the other. docs/scaling.md says what follows from that.
  */
 import { Device, Rng, optim, scope } from '@paella/tensor';
-import { GradientSum, init } from '@paella/tensor/distributed';
+import { GradientSum, alone, init } from '@paella/tensor/distributed';
 import { Paella, denoisingStep, optimizerStep } from 'paella';
 import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { quantile } from './quantile.mjs';
 
@@ -15,8 +16,9 @@ const { values: options } = parseArgs({
     size: { type: 'string', default: 'small' },
     batch: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '7' },
-    buckets: { type: 'string', default: '16' },
+    buckets: { type: 'string' },
     adapter: { type: 'string', default: 'auto' },
+    link: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -46,10 +48,35 @@ if (!isSize(options.size))
   throw new Error(`--size is one of ${Object.keys(sizes).join(', ')}, got ${options.size}`);
 const batch = Number(options.batch);
 const rounds = Number(options.rounds);
-const bucketBytes = Number(options.buckets) * 2 ** 20;
+const bucketBytes = options.buckets && Number(options.buckets) * 2 ** 20;
 const seconds = () => performance.now() / 1000;
 
-const group = await init();
+/**
+ * A group of two whose other process is a link that takes its time and no processor, as network cards do. Between two
+ * software adapters, everything takes the same cores, and nothing can hide behind anything.
+ *
+ * @param {number} gigabytes a second, each way
+ * @returns {import('@paella/tensor/distributed').Group}
+ */
+function groupOverLink(gigabytes) {
+  let last = Promise.resolve();
+  return {
+    ...alone,
+    size: 2,
+    allReduce(values) {
+      const result = last.then(async () => {
+        const own = await values;
+        await sleep(own.byteLength / gigabytes / 1e6); // a ring of two sends everything once
+        return own;
+      });
+      last = result.then(() => {});
+      return result;
+    },
+    allGather: async (value) => [value, value],
+  };
+}
+
+const group = options.link ? groupOverLink(Number(options.link)) : await init();
 const device = await Device.create({ adapter: options.adapter, ordinal: group.localRank });
 const rng = new Rng(1);
 const config = {
@@ -66,7 +93,7 @@ const config = {
 };
 const unet = new Paella(/** @type {import('paella').PaellaConfig} */ (config), { device, rng }).train();
 const optimizer = new optim.AdamW(unet.namedParameters(), { lr: 1e-4 });
-const sum = new GradientSum(optimizer, group, { bucketBytes });
+const sum = new GradientSum(optimizer, group, { ...(bucketBytes && { bucketBytes }) });
 const parameters = unet.parameters().reduce((total, { size }) => total + size, 0);
 const tokens = rng.randint(device, 0, unet.config.num_labels, [batch, 16, 16]).keep();
 const byt5 = rng.normal(device, [batch, 8, unet.config.byt5_embd]).keep();
@@ -122,7 +149,8 @@ for (let round = 0; round < rounds; round++) {
   for (const values of read) await group.allReduce(/** @type {Float32Array} */ (values));
   lap('all-reduce');
   at = seconds();
-  for (const [i, gradient] of gradients.entries()) scope(() => gradient.assign(device.tensor(read[i])));
+  for (const [i, gradient] of gradients.entries())
+    device.write(gradient, /** @type {Float32Array} */ (read[i]));
   await device.synchronize();
   lap('write');
 }
@@ -133,13 +161,13 @@ if (group.rank === 0) {
       Object.entries(all).map(([name, list]) => [name, Math.round(1e4 * quantile(list, 0.5)) / 10]),
     );
   const result = {
-    processes: group.size,
+    processes: options.link ? `1, and a link of ${options.link} GB/s` : group.size,
     adapter: device.info.name,
     processor: `${cpus().length}x ${cpus()[0].model}`,
     parameters,
     gradientMegabytes: (4 * parameters) / 1e6,
     batch,
-    bucketMebibytes: Number(options.buckets),
+    bucketMebibytes: options.buckets ?? 'usual',
     stepMilliseconds: milliseconds(times),
     exchangeMilliseconds: milliseconds(parts),
   };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Rng, type Tensor, checkpoint, firstNonFinite, grad, noGrad, ops, scope } from '../src/index.js';
+import { watchGradients } from '../src/autograd/backward.js';
 import { expectError, testDevice } from './helpers.js';
 
 const device = await testDevice();
@@ -76,6 +77,23 @@ describe('autograd', () => {
       expect([...(await atMiddle.data())]).toEqual([0, 1, 0]);
       expect([...(await atX.data())]).toEqual([0, 1, 0]);
       expect(x.grad).toBeNull();
+    });
+  });
+
+  it('is done with leaves as it comes by them, also with those of what was computed before all else', () => {
+    scope(() => {
+      const leaf = (): Tensor => device.tensor([1, 2], [2], { requiresGrad: true });
+      const [first, second, third, ahead] = [leaf(), leaf(), leaf(), leaf()];
+      const prepared = ahead.square().mul(2);
+      const x = device.tensor([3, 4]).mul(first);
+      const y = x.mul(second).add(x);
+      const loss = y.mul(prepared).mul(third).sum();
+      const seen: Tensor[] = [];
+      watchGradients(
+        (one) => seen.push(one),
+        () => loss.backward(),
+      );
+      expect(seen.map((one) => [first, second, third, ahead].indexOf(one))).toEqual([2, 3, 1, 0]);
     });
   });
 

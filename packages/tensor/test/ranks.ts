@@ -155,7 +155,7 @@ async function byItself() {
 const late = 100; // rounds: about a second
 const cases: Record<string, (folder: string) => Promise<object>> = {
   collectives,
-  gradients,
+  gradients: async () => gradients(await init()),
   byItself,
   forEver,
   aborts: (folder) => forEver(folder, (group, round) => round === late && group.abort('the disk is full')),

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findLauncher } from '../../../test/mpirun.js';
 import { DTYPES } from '../src/io/dtype.js';
+import { checkGradients } from './check-gradients.js';
 import type { Gradients } from './ranks-gradients.js';
 import { Ranks } from './ranks-run.js';
 import { type Collectives, LATE, REDUCTIONS, hash, numbers, tensors, words } from './ranks.js';
@@ -72,24 +73,7 @@ describe.each(['Open MPI', 'MPICH'] as const)('under %s', (name) => {
     'gradients add up as one process adds them (skipped where there is no mpirun of it)',
     async () => {
       const all = await ranks.run<Gradients>(launcher, 2, 'gradients');
-      for (const { scenarios, isMoved, afterSteps, afterFlip, twice } of all) {
-        for (const [scenario, { error, isNaive }] of Object.entries(scenarios)) {
-          expect(error, scenario).toBeLessThan(1e-6);
-          expect(isNaive, scenario).toBe(true);
-        }
-        // The frozen one; one that all lack; one that none computes.
-        expect(scenarios['one bucket'].lacking).toEqual([1]);
-        expect(scenarios['gradients that some lack'].lacking).toEqual([1, 3]);
-        expect(scenarios['accumulation'].lacking).toEqual([0, 1]);
-        expect(scenarios['a bucket a parameter'].early).toBe(8);
-        expect({ isMoved, afterSteps, afterFlip }).toEqual({
-          isMoved: true,
-          afterSteps: null,
-          afterFlip: '4',
-        });
-        expect(twice.code).toBe('graph');
-        expect(twice.ratio).toBeCloseTo(2, 5);
-      }
+      checkGradients(all);
     },
   );
 });

@@ -129,18 +129,42 @@ function passOn(node: GraphNode, own: Tensor, pending: Map<GraphNode, Tensor>): 
   own.dispose();
 }
 
-/** The nodes that `root` depends on, it first, each before its inputs; with targets, those that lead to one. */
+/**
+ * The nodes that `root` depends on, it first, each before its inputs; with targets, those that lead to one.
+ *
+ * Of two that could be next, it is the one with the shorter way to leaves: what leads aside, to a parameter or to
+ * something that was computed before all else, is done with at once. So gradients of parameters are complete in the order
+ * in which the pass comes by them, for whoever watches, and few gradients are kept.
+ */
 function reachable(root: GraphNode, targets: ReadonlyMap<GraphNode, unknown> | null): GraphNode[] {
   const found = new Set([root]);
   for (const node of found) {
     if (targets?.has(node)) continue;
     for (const input of node.inputs) if (input) found.add(input);
   }
-  const nodes = [...found].sort((a, b) => b.id - a.id);
-  if (!targets) return nodes;
-  const leads = new Set<GraphNode>();
-  for (const node of nodes.reverse()) {
-    if (targets.has(node) || node.inputs.some((input) => input && leads.has(input))) leads.add(node);
+  const oldestFirst = [...found].sort((a, b) => a.id - b.id);
+  /** Longest way to an end, for nodes that lead to one that is wanted. */
+  const depths = new Map<GraphNode, number>();
+  const uses = new Map<GraphNode, number>();
+  const inputsOf = (node: GraphNode): GraphNode[] =>
+    targets?.has(node) ? [] : node.inputs.filter((input): input is GraphNode => input !== null && depths.has(input));
+  for (const node of oldestFirst) {
+    const inputs = inputsOf(node);
+    if (targets && !targets.has(node) && inputs.length === 0) continue;
+    depths.set(node, 1 + Math.max(0, ...inputs.map((input) => depths.get(input)!)));
+    for (const input of inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
   }
-  return nodes.reverse().filter((node) => leads.has(node));
+  const order: GraphNode[] = [];
+  const ready = depths.has(root) ? [root] : [];
+  while (ready.length > 0) {
+    const next = ready.reduce((best, node) => (depths.get(node)! < depths.get(best)! ? node : best));
+    ready.splice(ready.indexOf(next), 1);
+    order.push(next);
+    for (const input of inputsOf(next)) {
+      const left = uses.get(input)! - 1;
+      uses.set(input, left);
+      if (left === 0) ready.push(input);
+    }
+  }
+  return order;
 }

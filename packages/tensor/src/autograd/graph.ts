@@ -31,7 +31,7 @@ let nextId = 0;
  * loss (as the end of a scope does) frees everything that was kept for its backward pass.
  */
 export class GraphNode {
-  /** Later operations have larger numbers: descending, they are in an order in which backward can run. */
+  /** Operations have larger numbers than those that made their inputs. */
   readonly id = nextId++;
   readonly op: string;
   /** The nodes of the inputs, null where an input needs no gradient; empty once freed. */

@@ -197,6 +197,12 @@ export class Device {
     return new Tensor(this, shape, whole.dtype, buffer, whole.alias());
   }
 
+  /** @internal Replaces the values of an f32 tensor, in its place in the order of everything recorded. */
+  write(x: Tensor, values: Float32Array): void {
+    this.#executor.upload(x.buffer, encode(x.dtype, values));
+    x.overwritten();
+  }
+
   /** @internal Where parts of a tensor of 4-byte elements may begin, in elements. */
   get partAlignment(): number {
     return (this.info.limits.minStorageBufferOffsetAlignment ?? 256) / 4;

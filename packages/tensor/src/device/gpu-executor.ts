@@ -222,6 +222,7 @@ export class GpuExecutor implements Executor {
     let pass: GPUComputePassEncoder | null = null;
     let current: Pipeline | null = null;
     let flops = 0;
+    let hasReads = false;
     const endPass = () => {
       pass?.end();
       pass = null;
@@ -237,6 +238,7 @@ export class GpuExecutor implements Executor {
       }
       encoder = null;
       flops = 0;
+      hasReads = false;
     };
     for (const [slot, command] of batch.entries()) {
       if (command.kind === 'upload') {
@@ -244,11 +246,14 @@ export class GpuExecutor implements Executor {
         this.#write(command.buffer, command.data);
         continue;
       }
+      // Whoever reads gets it when it is there, not when what follows is done too.
+      if (hasReads && command.kind === 'dispatch') submit();
       encoder ??= this.#device.createCommandEncoder();
       if (command.kind === 'copy') {
         endPass();
         const { gpu, part } = command.from;
         encoder.copyBufferToBuffer(gpu!, part?.offset ?? 0, command.to, 0, command.bytes);
+        hasReads = true;
         continue;
       }
       const { launch, pipeline } = command;

@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor.js';
 import type { Group } from './group.js';
 
 export interface GradientSumOptions {
-  /** Gradients are exchanged by about so much. */
+  /** Gradients are exchanged by about so much; by default a sixteenth of them, from 1 to 16 MiB. */
   bucketBytes?: number;
 }
 
@@ -28,8 +28,8 @@ interface Bucket {
 
 /**
  * Adds up gradients over processes while a backward pass still computes others, as PyTorch's DistributedDataParallel
- * does (arXiv 2006.15704): parameters form buckets, the last ones first, whose gradients are read, reduced and written
- * back as soon as they are complete.
+ * does (arXiv 2006.15704): parameters form buckets whose gradients are read, reduced and written back as soon as they are
+ * complete. The first pass finds out in which order they get so, and exchanges after it.
  *
  * It sums: for the mean over processes, divide the loss by their number.
  */
@@ -37,18 +37,17 @@ export class GradientSum {
   readonly #group: Group;
   readonly #buckets: readonly Bucket[];
   readonly #bucketOf = new Map<Tensor, Bucket>();
-  /** Whether all processes have these buckets, once they were asked. */
-  #agreed: Promise<void> | null = null;
+  /** The order in which all processes exchange them, once they agreed on one. */
+  #order: readonly Bucket[] | null = null;
+  /** The order in which a pass completed them. */
+  #completed: Bucket[] = [];
 
   /** @param optimizer whose parameters are meant; the same one in all processes */
-  constructor(
-    optimizer: Optimizer<{ lr: number }>,
-    group: Group,
-    { bucketBytes = 2 ** 24 }: GradientSumOptions = {},
-  ) {
+  constructor(optimizer: Optimizer<{ lr: number }>, group: Group, { bucketBytes }: GradientSumOptions = {}) {
     this.#group = group;
     const blocks = optimizer.groups.flatMap(({ blocks: own }) => [...own]);
-    this.#buckets = group.size === 1 ? [] : blocks.reverse().flatMap((block) => split(block, bucketBytes));
+    const bytes = bucketBytes ?? usualBytes(blocks);
+    this.#buckets = group.size === 1 ? [] : blocks.reverse().flatMap((block) => split(block, bytes));
     for (const bucket of this.#buckets) {
       for (const { tensor } of bucket.members) this.#bucketOf.set(tensor, bucket);
     }
@@ -65,13 +64,15 @@ export class GradientSum {
     for (const bucket of this.#buckets) {
       bucket.missing = new Set(trained(bucket).map(({ tensor }) => tensor));
     }
+    this.#completed = [];
     let next = 0;
     const ready = (leaf: Tensor): void => {
       const bucket = this.#bucketOf.get(leaf);
-      if (bucket?.sum) throw late(bucket, leaf);
-      bucket?.missing.delete(leaf);
+      if (!bucket) return;
+      if (!bucket.missing.delete(leaf)) throw late(bucket, leaf);
+      if (bucket.missing.size === 0) this.#completed.push(bucket);
       // In one order in all processes, whichever is complete first.
-      while (this.#buckets[next]?.missing.size === 0) this.#exchange(this.#buckets[next++]);
+      while (this.#order?.[next]?.missing.size === 0) this.#exchange(this.#order[next++]);
     };
     return watchGradients(ready, pass);
   }
@@ -84,7 +85,8 @@ export class GradientSum {
    */
   async finish(): Promise<void> {
     if (this.#group.size === 1) return;
-    for (const bucket of this.#buckets) if (!bucket.sum) this.#exchange(bucket);
+    const order = (this.#order ??= await this.#agree());
+    for (const bucket of order) if (!bucket.sum) this.#exchange(bucket);
     const members = this.#buckets.flatMap((bucket) => bucket.members);
     const has = Uint32Array.from(members, ({ tensor }) => (tensor.grad ? 1 : 0));
     const counts = await this.#group.allReduce(has);
@@ -103,23 +105,35 @@ export class GradientSum {
   }
 
   #exchange(bucket: Bucket): void {
-    this.#agreed ??= this.#agree();
     bucket.isComplete = trained(bucket).every(({ tensor }) => tensor.grad);
-    const values = Promise.all([read(bucket), this.#agreed]).then(([own]) => own);
-    const sum = this.#group.allReduce(values);
+    const sum = this.#group.allReduce(read(bucket));
     bucket.sum = bucket.isComplete ? sum.then((all) => write(bucket, all)) : sum;
     bucket.sum.catch(() => {}); // finish() hears of it
   }
 
-  /** Buckets of other sizes would end MPI, or mix up parameters. */
-  async #agree(): Promise<void> {
-    const all = await this.#group.allGather(this.#buckets.map(({ size }) => size));
-    const other = all.findIndex((sizes) => sizes.join() !== all[0].join());
-    if (other < 0) return;
+  /**
+   * Settles the order of exchanges, after the first pass: the one in which rank 0 completed its buckets. Parameters need
+   * not be listed in the order in which they are used.
+   */
+  async #agree(): Promise<Bucket[]> {
+    const own = [...new Set([...this.#completed, ...this.#buckets])];
+    const all = await this.#group.allGather({
+      sizes: this.#buckets.map(({ size }) => size),
+      order: own.map((bucket) => this.#buckets.indexOf(bucket)),
+    });
+    // Buckets of other sizes would end MPI, or mix up parameters.
+    const other = all.findIndex(({ sizes }) => sizes.join() !== all[0].sizes.join());
+    if (other < 0) return all[0].order.map((i) => this.#buckets[i]);
     throw new PaellaError('argument', `gradients of rank ${other} lie otherwise than those of rank 0`, {
       fix: 'Give all processes the same parameters, and adapters of one kind.',
     });
   }
+}
+
+/** A sixteenth of all: some hide behind the pass. From 1 MiB, where starting counts, to 16, where waiting does. */
+function usualBytes(blocks: readonly Block[]): number {
+  const total = blocks.reduce((sum, { size }) => sum + 4 * size, 0);
+  return Math.min(2 ** 24, Math.max(2 ** 20, total / 16));
 }
 
 const trained = ({ members }: Bucket): Member[] => members.filter(({ tensor }) => tensor.requiresGrad);
@@ -169,6 +183,6 @@ async function read({ block, start, size, members }: Bucket): Promise<Float32Arr
 
 function write({ block, start, size }: Bucket, values: Float32Array): Float32Array {
   const { device } = block.gradient;
-  noGrad(() => scope(() => device.part(block.gradient, start, [size]).assign(device.tensor(values, [size]))));
+  scope(() => device.write(device.part(block.gradient, start, [size]), values));
   return values;
 }

@@ -1,5 +1,7 @@
 /** What processes that work together can say to each other. */
 
+import { PaellaError } from '../errors.js';
+
 /** Numbers that can be added up over processes. */
 export type Summable = Float32Array | Uint32Array;
 
@@ -48,6 +50,8 @@ export const alone: Group = {
   broadcast: async (data) => data,
   allGather: async (value) => [value],
   barrier: async () => {},
-  abort: () => process.exit(1),
+  abort: async (reason) => {
+    throw new PaellaError('aborted', reason);
+  },
   finalize: async () => {},
 };
