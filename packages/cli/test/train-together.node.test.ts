@@ -13,7 +13,7 @@ import { readMetrics } from '../src/run/metrics.js';
 const launcher = findLauncher('Open MPI')!;
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 const main = join(repository, 'packages/cli/dist/main.js');
-const loseDevice = fileURLToPath(new URL('lose-device.mjs', import.meta.url));
+const loseDevice = fileURLToPath(new URL('../../tensor/test/lose-device.mjs', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'paella-together-'));
 const jobs: Job[] = [];
 
