@@ -9,7 +9,6 @@ import { parseArgs } from 'node:util';
  * @property {number} compute seconds of a step of one process alone
  * @property {number} backward share of `compute` during which gradients become ready
  * @property {number} gradient gigabytes of gradients
- * @property {number} bucket gigabytes that are exchanged together
  * @property {number} copy gigabytes a second between device and host, each way
  * @property {number} link gigabytes a second of the slowest link between two neighbouring processes, each way
  * @property {number} latency seconds for a message to arrive
@@ -24,9 +23,10 @@ import { parseArgs } from 'node:util';
  *
  * @param {Assumptions} a @param {number} n
  */
-export function predict({ compute, backward, gradient, bucket, copy, link, latency }, n) {
+export function predict({ compute, backward, gradient, copy, link, latency }, n) {
   if (n === 1) return { step: compute, reduce: 0, exposed: 0, efficiency: 1 };
-  const buckets = Math.max(1, Math.ceil(gradient / bucket));
+  const bucket = Math.min(2 ** 24, Math.max(2 ** 20, (gradient * 1e9) / 16)); // as GradientSum has it
+  const buckets = Math.ceil((gradient * 1e9) / bucket);
   const reduce = (2 * (n - 1) * gradient) / n / link + 2 * (n - 1) * buckets * latency;
   const exchange = (2 * gradient) / copy + reduce;
   const exposed = Math.max(exchange / buckets, exchange - compute * backward * (1 - 1 / buckets));
@@ -35,10 +35,9 @@ export function predict({ compute, backward, gradient, bucket, copy, link, laten
 }
 
 const options = /** @type {const} */ ({
-  compute: { type: 'string', default: '0.7' },
+  compute: { type: 'string', default: '1.4' },
   backward: { type: 'string', default: '0.6' },
   gradient: { type: 'string', default: '4.03' },
-  bucket: { type: 'string', default: '0.0168' },
   copy: { type: 'string', default: '12' },
   link: { type: 'string', default: '12.5' },
   latency: { type: 'string', default: '5e-6' },
@@ -48,7 +47,7 @@ const options = /** @type {const} */ ({
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { help, ...values } = parseArgs({ options }).values;
   if (help) {
-    console.log(`Seconds: --compute, --latency. Gigabytes: --gradient, --bucket; a second: --copy, --link. --backward: share.
+    console.log(`Seconds: --compute, --latency. Gigabytes: --gradient; a second: --copy, --link. --backward: share.
 Defaults: ${Object.entries(options)
       .flatMap(([name, one]) => ('default' in one ? [`--${name} ${one.default}`] : []))
       .join(' ')}`);

@@ -1,15 +1,20 @@
 /**
- * Loaded before the command (`node --import`): takes the device away from one process some time after it got it, as a
- * driver that crashes does. `LOSE_DEVICE` is its rank and the milliseconds.
+ * Loaded before a program (`node --import`): takes the device away from one process, as a driver that crashes does.
+ * `LOSE_DEVICE` is its rank and the file that tells when, by being there.
  */
+import { existsSync } from 'node:fs';
 import { globals } from 'webgpu';
 
-const [rank, milliseconds] = (process.env.LOSE_DEVICE ?? '').split(' ');
+const [rank, file] = (process.env.LOSE_DEVICE ?? '').split(' ');
 const adapters = globals.GPUAdapter.prototype;
 const request = adapters.requestDevice;
 adapters.requestDevice = async function (...args) {
   const device = await request.apply(this, args);
-  if (process.env.OMPI_COMM_WORLD_RANK === rank)
-    setTimeout(() => device.destroy(), Number(milliseconds)).unref();
+  if (process.env.OMPI_COMM_WORLD_RANK !== rank) return device;
+  const timer = setInterval(() => {
+    if (!existsSync(file)) return;
+    clearInterval(timer);
+    device.destroy();
+  }, 50).unref();
   return device;
 };

@@ -159,11 +159,16 @@ async function run<C extends AnyConfig>(
     context.out.result({ step, ...metrics, run: options.out }, lines);
   };
   const close = (): void => folder?.close();
-  const giveUp = (): string => {
-    close();
+  const whatIsLeft = (): string => {
     if (!learner) return '';
     return checkpoint ? `--resume goes on from ${checkpoint}` : 'No checkpoint was saved yet';
   };
+  const giveUp = (): string => {
+    close();
+    return whatIsLeft();
+  };
+  // Whoever asked to stop may not wait for the next one.
+  context.signal.addEventListener('abort', () => context.out.note(whatIsLeft()));
   await together(context, train, giveUp).finally(close);
 }
 
