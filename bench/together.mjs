@@ -18,6 +18,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '7' },
     buckets: { type: 'string' },
     adapter: { type: 'string', default: 'auto' },
+    f16: { type: 'boolean', default: false },
     link: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -93,7 +94,10 @@ const config = {
 };
 const unet = new Paella(/** @type {import('paella').PaellaConfig} */ (config), { device, rng }).train();
 const optimizer = new optim.AdamW(unet.namedParameters(), { lr: 1e-4 });
-const sum = new GradientSum(optimizer, group, { ...(bucketBytes && { bucketBytes }) });
+const sum = new GradientSum(optimizer, group, {
+  dtype: options.f16 ? 'f16' : 'f32',
+  ...(bucketBytes && { bucketBytes }),
+});
 const parameters = unet.parameters().reduce((total, { size }) => total + size, 0);
 const tokens = rng.randint(device, 0, unet.config.num_labels, [batch, 16, 16]).keep();
 const byt5 = rng.normal(device, [batch, 8, unet.config.byt5_embd]).keep();
@@ -167,6 +171,7 @@ if (group.rank === 0) {
     parameters,
     gradientMegabytes: (4 * parameters) / 1e6,
     batch,
+    gradientsTravelAs: options.f16 ? 'f16' : 'f32',
     bucketMebibytes: options.buckets ?? 'usual',
     stepMilliseconds: milliseconds(times),
     exchangeMilliseconds: milliseconds(parts),

@@ -1,7 +1,8 @@
 /** Several processes in one, for tests of what they do together: a group for each rank. */
 import type { Group } from '@paella/tensor/distributed';
+import { f16ToF32, f32ToF16 } from '../packages/tensor/src/io/half.js';
 
-type Numbers = Float32Array | Uint32Array;
+type Numbers = Float32Array | Uint32Array | Uint16Array;
 
 export function localGroups(size: number): Group[] {
   const calls: {
@@ -33,10 +34,13 @@ export function localGroups(size: number): Group[] {
         const copy = Promise.resolve(values).then((own) => own.slice() as T);
         const all = await meet(rank, number, copy);
         const own = await values;
-        own.forEach((_value, i) => {
-          const each = all.map((one) => one[i]);
-          own[i] = op === 'sum' ? each.reduce((a, b) => a + b) : Math.max(...each);
-        });
+        const widened = all.map((one) => (one instanceof Uint16Array ? f16ToF32(one) : one));
+        const result = widened[0].slice();
+        for (let i = 0; i < result.length; i++) {
+          const each = widened.map((one) => one[i]);
+          result[i] = op === 'sum' ? each.reduce((a, b) => a + b) : Math.max(...each);
+        }
+        own.set(own instanceof Uint16Array ? f32ToF16(result as Float32Array) : result);
         return own;
       },
       async broadcast<T extends ArrayBufferView>(data: T | Promise<T>, root = 0): Promise<T> {

@@ -5,8 +5,10 @@ import type { Gradients } from './ranks-gradients.js';
 export function checkGradients(all: readonly Gradients[]): void {
   for (const { scenarios, isMoved, afterSteps, afterFlip, twice } of all) {
     for (const [scenario, { error, isNaive, isRepeated }] of Object.entries(scenarios)) {
-      expect(error, scenario).toBeLessThan(1e-6);
-      expect({ isNaive, isRepeated }, scenario).toEqual({ isNaive: true, isRepeated: true });
+      // f16 has 11 bits, and is rounded twice.
+      const isHalf = scenario === 'half precision';
+      expect(error, scenario).toBeLessThan(isHalf ? 2 ** -10 : 1e-6);
+      expect({ isNaive, isRepeated }, scenario).toEqual({ isNaive: !isHalf, isRepeated: true });
     }
     // The frozen one; one that all lack; one that none computes.
     expect(scenarios['one bucket'].lacking).toEqual([1]);

@@ -15,12 +15,14 @@ interface Scenario {
   /** Backward passes before each exchange. */
   passes: number;
   bucketBytes?: number;
+  dtype?: 'f16';
   /** Whether a parameter has no part in a pass of a process. */
   isLeftOut: (parameter: number, rank: number, pass: number) => boolean;
 }
 
 const scenarios: Record<string, Scenario> = {
   'one bucket': { passes: 1, isLeftOut: () => false },
+  'half precision': { passes: 1, bucketBytes: 4096, dtype: 'f16', isLeftOut: () => false },
   'a bucket a parameter': { passes: 1, bucketBytes: 1, isLeftOut: () => false },
   'gradients that some lack': {
     passes: 1,

@@ -44,6 +44,8 @@ const training = (defaults: { learning_rate: number; batch_size: number }) =>
     keep_checkpoints: v.optional(count, 2),
     log_every: v.optional(count, 10),
     grid_every: v.optional(count, 500),
+    /** How gradients travel between processes that train together: f16 is for slow networks. */
+    reduce_dtype: v.optional(v.picklist(['f32', 'f16']), 'f32'),
     /** Steps after which processes that train together compare their weights. */
     compare_every: v.optional(count, 100),
   });

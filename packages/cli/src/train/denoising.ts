@@ -78,7 +78,7 @@ export abstract class DenoisingLearner implements Learner {
     this.#rng = rng;
     this.#parameters = learning.flatMap(({ module, prefix = '' }) => trainable(module, prefix));
     this.#optimizer = makeOptimizer(this.#parameters, settings.training);
-    this.#sum = new GradientSum(this.#optimizer, group);
+    this.#sum = new GradientSum(this.#optimizer, group, { dtype: settings.training.reduce_dtype });
     const { ema_decay: decay, precision } = settings.training;
     this.#ema = decay === null ? null : new optim.EMA(this.#optimizer, { decay });
     this.#scaler = precision === 'mixed' ? new optim.GradScaler() : null;

@@ -85,7 +85,8 @@ export class VqganLearner implements Learner {
     const context = { device, rng: this.#rng };
     this.#vq = new VQModel(config.model, context).train();
     this.#optimizer = makeOptimizer(trainable(this.#vq), config.training);
-    this.#sum = new GradientSum(this.#optimizer, group);
+    const exchange = { dtype: config.training.reduce_dtype };
+    this.#sum = new GradientSum(this.#optimizer, group, exchange);
     const { ema_decay: decay } = config.training;
     this.#ema = decay === null ? null : new optim.EMA(this.#optimizer, { decay });
     this.#learningRate = learningRate(config.training);
@@ -96,7 +97,7 @@ export class VqganLearner implements Learner {
     } else {
       const discriminator = new Discriminator({ c_in: 3, c_hidden, depth }, context).train();
       const optimizer = makeOptimizer(trainable(discriminator), { ...config.training, learning_rate });
-      this.#adversary = { discriminator, optimizer, sum: new GradientSum(optimizer, group) };
+      this.#adversary = { discriminator, optimizer, sum: new GradientSum(optimizer, group, exchange) };
     }
   }
 

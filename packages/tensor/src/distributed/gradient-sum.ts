@@ -1,6 +1,7 @@
 import { watchGradients } from '../autograd/backward.js';
 import { noGrad } from '../autograd/mode.js';
 import { PaellaError } from '../errors.js';
+import { f16ToF32, f32ToF16 } from '../io/half.js';
 import type { Block, Member } from '../optim/flat.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { scope } from '../scope.js';
@@ -8,6 +9,11 @@ import type { Tensor } from '../tensor.js';
 import type { Group } from './group.js';
 
 export interface GradientSumOptions {
+  /**
+   * How gradients travel. f16 is half of the bytes, for slow networks: each is rounded to 11 bits, and what is below 6e-8
+   * is lost; what is above 65504 becomes infinite, which optimizers notice.
+   */
+  dtype?: 'f32' | 'f16';
   /** Gradients are exchanged by about so much; by default a sixteenth of them, from 1 to 16 MiB. */
   bucketBytes?: number;
 }
@@ -35,6 +41,7 @@ interface Bucket {
  */
 export class GradientSum {
   readonly #group: Group;
+  readonly #dtype: 'f32' | 'f16';
   readonly #buckets: readonly Bucket[];
   readonly #bucketOf = new Map<Tensor, Bucket>();
   /** The order in which all processes exchange them, once they agreed on one. */
@@ -43,8 +50,13 @@ export class GradientSum {
   #completed: Bucket[] = [];
 
   /** @param optimizer whose parameters are meant; the same one in all processes */
-  constructor(optimizer: Optimizer<{ lr: number }>, group: Group, { bucketBytes }: GradientSumOptions = {}) {
+  constructor(
+    optimizer: Optimizer<{ lr: number }>,
+    group: Group,
+    { bucketBytes, dtype = 'f32' }: GradientSumOptions = {},
+  ) {
     this.#group = group;
+    this.#dtype = dtype;
     const blocks = optimizer.groups.flatMap(({ blocks: own }) => [...own]);
     const bytes = bucketBytes ?? usualBytes(blocks);
     this.#buckets = group.size === 1 ? [] : blocks.reverse().flatMap((block) => split(block, bytes));
@@ -106,7 +118,10 @@ export class GradientSum {
 
   #exchange(bucket: Bucket): void {
     bucket.isComplete = trained(bucket).every(({ tensor }) => tensor.grad);
-    const sum = this.#group.allReduce(read(bucket));
+    const sum =
+      this.#dtype === 'f16'
+        ? this.#group.allReduce(read(bucket).then(f32ToF16)).then(f16ToF32)
+        : this.#group.allReduce(read(bucket));
     bucket.sum = bucket.isComplete ? sum.then((all) => write(bucket, all)) : sum;
     bucket.sum.catch(() => {}); // finish() hears of it
   }

@@ -2,8 +2,8 @@
 
 import { PaellaError } from '../errors.js';
 
-/** Numbers that can be added up over processes. */
-export type Summable = Float32Array | Uint32Array;
+/** Numbers that can be added up over processes; a `Uint16Array` holds the bits of f16 numbers. */
+export type Summable = Float32Array | Uint32Array | Uint16Array;
 
 /**
  * Processes that were launched together. All of them make the same calls in the same order; a call ends when all have
@@ -20,7 +20,8 @@ export interface Group {
    *
    * @param values the same number of them in all processes; where they are still to come, the call takes its place in the
    *   order nevertheless
-   * @param op `max` of u32 only below 2³¹: MPICH 4.0 and Open MPI 4.1 compare larger ones as if they had a sign
+   * @param op f16 numbers can only be added up, in f32, and are rounded once; `max` of u32 only below 2³¹: MPICH 4.0 and Open MPI 4.1 compare larger ones as if they had a sign
+   * @param op f16 numbers can only be added up: in f32, and rounded once
    * @returns `values`
    */
   allReduce<T extends Summable>(values: T | Promise<T>, op?: 'sum' | 'max'): Promise<T>;

@@ -3,7 +3,6 @@
 import type { LibraryHandle } from 'koffi';
 import { PaellaError } from '../errors.js';
 import { type Libc, installKoffi, openKoffi, openLibc } from '../platform/libc.node.js';
-import type { Summable } from './group.js';
 import type { Environment, Implementation, Launcher } from './launcher.js';
 
 type Koffi = (typeof import('koffi'))['default'];
@@ -75,10 +74,12 @@ export interface Mpi {
   /** Whether all have, since {@link arrive}. */
   haveAllArrived(): boolean;
   /** Reduces values in place. */
-  allReduce(values: Summable, op: 'sum' | 'max'): Promise<void>;
+  allReduce(values: Float32Array | Uint32Array, op: 'sum' | 'max'): Promise<void>;
   broadcast(bytes: Uint8Array, root: number): Promise<void>;
   /** Fills `all` with everybody's `own`, which are of one length. */
   allGather(own: Uint8Array, all: Uint8Array): Promise<void>;
+  /** Gives each process its slice of everybody's `own`, which are of one length; there are as many slices. */
+  allToAll(own: Uint8Array, all: Uint8Array): Promise<void>;
   finalize(): Promise<void>;
   /** Ends the process at once, even while a call of MPI never returns. */
   exit(code: number): never;
@@ -105,6 +106,7 @@ export async function startMpi(launcher: Launcher, environment: Environment): Pr
     test: `int MPI_Test(void *request, void *flag, intptr_t status)`,
     allReduce: `int MPI_Allreduce(intptr_t in_place, void *data, int count, ${h} type, ${h} op, ${h} comm)`,
     broadcast: `int MPI_Bcast(void *data, int count, ${h} type, int root, ${h} comm)`,
+    allToAll: `int MPI_Alltoall(void *own, int each, ${h} type, void *all, int count, ${h} all_type, ${h} comm)`,
     allGather: `int MPI_Allgather(void *own, int count, ${h} type, void *all, int each, ${h} all_type, ${h} comm)`,
     finalize: `int MPI_Finalize()`,
     errorText: `int MPI_Error_string(int code, void *text, void *length)`,
@@ -173,6 +175,17 @@ export async function startMpi(launcher: Launcher, environment: Environment): Pr
         await wait('broadcast', piece, piece.length, abi.types.byte, root, abi.world);
       }
     },
+    allToAll: (own, all) =>
+      wait(
+        'allToAll',
+        own,
+        own.length / size,
+        abi.types.byte,
+        all,
+        own.length / size,
+        abi.types.byte,
+        abi.world,
+      ),
     allGather: (own, all) =>
       wait('allGather', own, own.length, abi.types.byte, all, own.length, abi.types.byte, abi.world),
     finalize: () => wait('finalize'),
@@ -183,7 +196,7 @@ export async function startMpi(launcher: Launcher, environment: Environment): Pr
   };
 }
 
-function* pieces<T extends Summable | Uint8Array>(all: T): Generator<T> {
+function* pieces<T extends Float32Array | Uint32Array | Uint8Array>(all: T): Generator<T> {
   const length = PIECE / all.BYTES_PER_ELEMENT;
   for (let at = 0; at < all.length; at += length) yield all.subarray(at, at + length) as T;
 }
