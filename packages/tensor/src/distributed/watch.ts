@@ -57,13 +57,15 @@ class Line {
       this.send({ say: 'beat' });
       if (++this.#silent > SILENT) end(`has said nothing for ${(SILENT * BEAT) / 1000} seconds`);
     }, BEAT);
-    createInterface({ input: socket }).on('line', (text) => {
+    const lines = createInterface({ input: socket });
+    lines.on('line', (text) => {
       this.#silent = 0;
       const message = parse(text);
       if (message?.say === 'bye') this.close();
       else if (message?.say !== 'beat') heard(message);
     });
-    socket.on('error', () => {}); // 'close' comes after it
+    // 'close' comes after it. Node passes errors of a stream on to whoever reads its lines.
+    for (const one of [socket, lines]) one.on('error', () => {});
     socket.on('close', () => end('is gone'));
   }
 
