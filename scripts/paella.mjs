@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** Runs the `paella` command of this repository: builds what it needs, which the studio's page is only for `serve`. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

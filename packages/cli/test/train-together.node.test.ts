@@ -69,13 +69,31 @@ const config = (batch_size: number, training: object = {}): object => ({
   sampling: { steps: 1 },
 });
 
+/** With an adversary, and codes that are brought back to life. */
+const vqganConfig = {
+  model: { levels: 2, bottleneck_blocks: 1, c_hidden: 16, c_latent: 4, codebook_size: 48, scale_factor: 1 },
+  training: {
+    batch_size: 4,
+    checkpoint_every: 3,
+    grid_every: 6,
+    log_every: 1,
+    steps: 6,
+    warmup_steps: 2,
+    compare_every: 1,
+  },
+  data: { size: 32, split: '', flip: true, crop: 'random', shuffle_buffer: 8 },
+  discriminator: { start: 2, c_hidden: 16, depth: 2 },
+  codebook: { revive_every: 2 },
+};
+
 const configs = {
+  vqgan: vqganConfig,
   'batch-2': config(2),
   'batch-4': config(4),
   endless: config(2, { steps: 1_000_000, keep_checkpoints: 3 }),
 };
 
-const command = (out: string, name: keyof typeof configs, ...more: string[]): string[] =>
+const command = (out: string, name: Exclude<keyof typeof configs, 'vqgan'>, ...more: string[]): string[] =>
   [main, 'train', 'paella', '--data', 'data', '--config', `${name}.json`, '--out', out].concat(more);
 
 /** Starts a command of Node's in several processes. */
@@ -188,6 +206,15 @@ describe.skipIf(!launcher)('training by several processes (skipped where there i
     await succeed(start(1, command('two', 'batch-2', '--resume', '--steps', '24')));
     const rows = readMetrics(join(root, 'two', 'metrics.jsonl'));
     expect(rows.map(({ step }) => step)).toEqual(expect.arrayContaining([20, 21, 22, 23, 24]));
+  });
+
+  it('trains a VQGAN too: equal in all, and from a checkpoint on with the same bits', async () => {
+    const vqgan = (out: string, ...more: string[]): string[] =>
+      [main, 'train', 'vqgan', '--data', 'data', '--config', 'vqgan.json', '--out', out].concat(more);
+    await succeed(start(2, vqgan('codec')));
+    await succeed(start(2, vqgan('halves', '--steps', '3')));
+    await succeed(start(2, vqgan('halves', '--steps', '6', '--resume')));
+    expect(await weights('halves')).toEqual(await weights('codec'));
   });
 
   it('refuses processes that were started otherwise than the first', async () => {
