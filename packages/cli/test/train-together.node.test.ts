@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { twoHosts, whyNoHosts } from '../../../test/hosts.js';
 import { type Ended, type Job, type Launcher, findLauncher, launch } from '../../../test/mpirun.js';
 import { readMetrics } from '../src/run/metrics.js';
+import { tinyPaella, tinyVqgan } from './tiny-runs.js';
 
 const launcher = findLauncher('Open MPI')!;
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
@@ -19,78 +20,25 @@ const root = mkdtempSync(join(tmpdir(), 'paella-together-'));
 const obstacle = whyNoHosts();
 const jobs: Job[] = [];
 
-/** Everything is in it that draws random numbers, and everything that gathers over a step. */
-const config = (batch_size: number, training: object = {}): object => ({
-  model: {
-    c_in: 8,
-    c_out: 8,
-    num_labels: 1024,
-    c_r: 8,
-    patch_size: 2,
-    c_cond: 16,
-    c_hidden: [16, 24],
-    nhead: [-1, 3],
-    blocks: [1, 1],
-    level_config: ['CT', 'CTA'],
-    clip_embd: 8,
-    byt5_embd: 16,
-    clip_seq_len: 1,
-    kernel_size: 3,
-    dropout: 0.1,
-    self_attn: true,
-  },
+const paella = (batch_size: number, training: object = {}): object => ({
+  ...tinyPaella,
+  model: { ...tinyPaella.model, num_labels: 1024 }, // of the embedded VQGAN
   training: {
+    ...tinyPaella.training,
     batch_size,
-    grad_accum: 2,
     steps: 20,
-    warmup_steps: 2,
     checkpoint_every: 5,
     grid_every: 1000,
-    log_every: 1,
     compare_every: 1,
     ...training,
   },
-  data: { size: 32, split: '' },
-  text: {
-    kind: 'bytes',
-    max_length: 16,
-    config: {
-      d_model: 16,
-      d_ff: 24,
-      d_kv: 8,
-      num_layers: 1,
-      num_heads: 2,
-      vocab_size: 384,
-      relative_attention_num_buckets: 32,
-      relative_attention_max_distance: 128,
-      layer_norm_epsilon: 1e-6,
-    },
-  },
-  sampling: { steps: 1 },
 });
 
-/** With an adversary, and codes that are brought back to life. */
-const vqganConfig = {
-  model: { levels: 2, bottleneck_blocks: 1, c_hidden: 16, c_latent: 4, codebook_size: 48, scale_factor: 1 },
-  training: {
-    batch_size: 4,
-    checkpoint_every: 3,
-    grid_every: 6,
-    log_every: 1,
-    steps: 6,
-    warmup_steps: 2,
-    compare_every: 1,
-  },
-  data: { size: 32, split: '', flip: true, crop: 'random', shuffle_buffer: 8 },
-  discriminator: { start: 2, c_hidden: 16, depth: 2 },
-  codebook: { revive_every: 2 },
-};
-
 const configs = {
-  vqgan: vqganConfig,
-  'batch-2': config(2),
-  'batch-4': config(4),
-  endless: config(2, { steps: 1_000_000, keep_checkpoints: 3 }),
+  vqgan: { ...tinyVqgan, training: { ...tinyVqgan.training, compare_every: 1 } },
+  'batch-2': paella(2),
+  'batch-4': paella(4),
+  endless: paella(2, { steps: 1_000_000, keep_checkpoints: 3 }),
 };
 
 const command = (out: string, name: Exclude<keyof typeof configs, 'vqgan'>, ...more: string[]): string[] =>

@@ -16,74 +16,13 @@ import { loadStateDict } from '@paella/tensor';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../src/program.js';
+import { tinyPaella as paella, tinyVqgan as vqgan } from './tiny-runs.js';
 
 const root = mkdtempSync(join(tmpdir(), 'paella-train-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const data = join(root, 'data');
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-
-const vqgan = {
-  model: { levels: 2, bottleneck_blocks: 1, c_hidden: 16, c_latent: 4, codebook_size: 48, scale_factor: 1 },
-  training: {
-    batch_size: 4,
-    checkpoint_every: 3,
-    grid_every: 6,
-    log_every: 1,
-    steps: 6,
-    warmup_steps: 2,
-    ema_decay: 0.9,
-  },
-  data: { size: 32, split: '', flip: true, crop: 'random', shuffle_buffer: 8 },
-  discriminator: { start: 2, c_hidden: 16, depth: 2 },
-  codebook: { revive_every: 2 },
-};
-const paella = {
-  model: {
-    c_in: 8,
-    c_out: 8,
-    num_labels: 48,
-    c_r: 8,
-    patch_size: 2,
-    c_cond: 16,
-    c_hidden: [16, 24],
-    nhead: [-1, 3],
-    blocks: [1, 1],
-    level_config: ['CT', 'CTA'],
-    clip_embd: 8,
-    byt5_embd: 16,
-    clip_seq_len: 1,
-    kernel_size: 3,
-    dropout: 0.1,
-    self_attn: true,
-  },
-  training: {
-    batch_size: 4,
-    checkpoint_every: 3,
-    grid_every: 6,
-    log_every: 1,
-    steps: 6,
-    grad_accum: 2,
-    warmup_steps: 2,
-  },
-  data: { size: 32, split: '' },
-  text: {
-    kind: 'bytes',
-    max_length: 16,
-    config: {
-      d_model: 16,
-      d_ff: 24,
-      d_kv: 8,
-      num_layers: 1,
-      num_heads: 2,
-      vocab_size: 384,
-      relative_attention_num_buckets: 32,
-      relative_attention_max_distance: 128,
-      layer_norm_epsilon: 1e-6,
-    },
-  },
-  sampling: { steps: 2 },
-};
 
 const imageEncoder = {
   model: { image_size: 32, patch_size: 4, c_hidden: [8, 16], embed_dim: 64 },

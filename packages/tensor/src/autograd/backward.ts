@@ -147,7 +147,9 @@ function reachable(root: GraphNode, targets: ReadonlyMap<GraphNode, unknown> | n
   const depths = new Map<GraphNode, number>();
   const uses = new Map<GraphNode, number>();
   const inputsOf = (node: GraphNode): GraphNode[] =>
-    targets?.has(node) ? [] : node.inputs.filter((input): input is GraphNode => input !== null && depths.has(input));
+    targets?.has(node)
+      ? []
+      : node.inputs.filter((input): input is GraphNode => input !== null && depths.has(input));
   for (const node of oldestFirst) {
     const inputs = inputsOf(node);
     if (targets && !targets.has(node) && inputs.length === 0) continue;
