@@ -2,10 +2,11 @@ import { PaellaError, type StateDict, stateDictOf } from '@paella/tensor';
 import fc from 'fast-check';
 import { unpackTar } from 'modern-tar';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { BulkFolder, type Content, type Work } from '../src/bulk/folder.js';
 import { fingerprint } from '../src/bulk/identity.js';
 import { type Job, type Summary, runJob } from '../src/bulk/job.js';
@@ -354,6 +355,28 @@ describe('a job', () => {
     expect(await run(path)).toMatchObject({ items: 3, elsewhere: 0, manifest: expect.any(String) });
     expect(readdirSync(path).filter((name) => name.endsWith('.lock'))).toEqual([]);
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'takes tars of processes that were killed and not yet noticed by their parents (skipped off Linux)',
+    async () => {
+      const path = newFolder();
+      // A shell that becomes a program which knows of no child: the child stays as a zombie.
+      const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+      const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+      const pid = Number(line.toString());
+      const fields = (): string[] =>
+        readFileSync(`/proc/${pid}/stat`, 'utf8')
+          .replace(/^.*\) /s, '')
+          .split(' ');
+      await vi.waitUntil(() => fields()[0] === 'Z');
+      const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      BulkFolder.open(path, work);
+      const owner = { pid, host: hostname(), started: `${boot} ${fields()[19]}` };
+      writeFileSync(join(path, 'made-00001.lock'), JSON.stringify(owner));
+      expect(await run(path)).toMatchObject({ elsewhere: 0, manifest: expect.any(String) });
+      parent.kill();
+    },
+  );
 
   it('says where there is nothing to do for a shard', async () => {
     expect(await run(newFolder(), '7/8')).toMatchObject({ tars: [], items: 0 });

@@ -80,15 +80,18 @@ function isAlive({ pid, started }: Owner): boolean {
   return started === null || now === null || started === now;
 }
 
-/** When a process was started: on Linux the boot and the clock ticks since then, elsewhere unknown. */
+/**
+ * When a process was started: on Linux the boot and the clock ticks since then, elsewhere unknown. One that was killed and
+ * that its parent has not noticed yet was started at no time.
+ */
 function startOf(pid: number): string | null {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    // The name of the program, in parentheses, may hold anything; the start is the 20th field after it.
+    // The name of the program, in parentheses, may hold anything; the state follows, and the start is the 20th.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
-    return `${boot} ${fields[19]}`;
+    return fields[0] === 'Z' ? 'ended' : `${boot} ${fields[19]}`;
   } catch {
     return null;
   }
