@@ -1,5 +1,4 @@
 import { Device, type PaellaError, Rng } from '@paella/tensor';
-import type { Group } from '@paella/tensor/distributed';
 import {
   cpSync,
   existsSync,
@@ -15,48 +14,13 @@ import { join } from 'node:path';
 import { VQModel, latentsOf } from 'paella';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { localGroups } from '../../../test/local-group.js';
 import type { Context } from '../src/context.js';
 import { tarOf } from '../src/data/tar.js';
 import { loadTokens } from '../src/train/tokens.js';
 
 const root = mkdtempSync(join(tmpdir(), 'paella-tokens-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-/** The processes of a group, which all run in this one. */
-function groupOf(size: number): Group[] {
-  const calls: { values: unknown[]; waiting: ((values: unknown[]) => void)[] }[] = [];
-  return Array.from({ length: size }, (_, rank) => {
-    let next = 0;
-    const allGather = <T>(value: T): Promise<T[]> =>
-      new Promise((resolve) => {
-        const call = (calls[next++] ??= { values: [], waiting: [] });
-        call.values[rank] = structuredClone(value);
-        call.waiting.push(resolve as (values: unknown[]) => void);
-        if (call.waiting.length === size) for (const go of call.waiting) go(call.values);
-      });
-    return {
-      rank,
-      size,
-      localRank: rank,
-      allGather,
-      async allReduce(values) {
-        const own = await values;
-        const all = await allGather(own);
-        own.forEach((_value, i) => (own[i] = all.reduce((sum, one) => sum + one[i], 0)));
-        return own;
-      },
-      async broadcast(data, from = 0) {
-        const { buffer, byteOffset, byteLength } = await data;
-        const own = new Uint8Array(buffer, byteOffset, byteLength);
-        own.set((await allGather(own))[from]);
-        return data;
-      },
-      barrier: async () => void (await allGather(null)),
-      abort: (why) => Promise.reject(new Error(why)),
-      finalize: async () => {},
-    };
-  });
-}
 
 describe('loadTokens', () => {
   const pictures = 300;
@@ -98,7 +62,7 @@ describe('loadTokens', () => {
     { split = 'train', file = join(root, `tokens-${made++}.safetensors`), stopped = -1 } = {},
   ) {
     const notes: string[] = [];
-    const calls = groupOf(sources.length).map((group) => {
+    const calls = localGroups(sources.length).map((group) => {
       const controller = new AbortController();
       const context: Context = {
         out: {
