@@ -6,6 +6,7 @@
 import { Device, Rng, optim, scope } from '@paella/tensor';
 import { GradientSum, alone, init } from '@paella/tensor/distributed';
 import { Paella, denoisingStep, optimizerStep } from 'paella';
+import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -23,30 +24,24 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-/** Configurations by name; `small` is the embedded model's. */
+const emoji = new URL('../packages/cli/configs/paella-emoji64.json', import.meta.url);
+/** @type {import('paella').PaellaConfig} */
+const small = JSON.parse(await readFile(emoji, 'utf8')).model;
+/** @type {Record<string, import('paella').PaellaConfig>} */
 const sizes = {
-  small: {
-    c_in: 96,
-    c_out: 96,
-    num_labels: 1024,
-    c_cond: 192,
-    c_hidden: [128, 256],
-    nhead: [-1, 8],
-    blocks: [2, 3],
-  },
+  small,
   medium: {
+    ...small,
     c_in: 192,
     c_out: 192,
     num_labels: 8192,
     c_cond: 384,
     c_hidden: [256, 512],
-    nhead: [-1, 8],
     blocks: [3, 6],
   },
 };
-const isSize = (/** @type {string} */ name) => name in sizes;
-if (!isSize(options.size))
-  throw new Error(`--size is one of ${Object.keys(sizes).join(', ')}, got ${options.size}`);
+const config = sizes[options.size];
+if (!config) throw new Error(`--size is one of ${Object.keys(sizes).join(', ')}, got ${options.size}`);
 const batch = Number(options.batch);
 const rounds = Number(options.rounds);
 const bucketBytes = options.buckets && Number(options.buckets) * 2 ** 20;
@@ -80,19 +75,7 @@ function groupOverLink(gigabytes) {
 const group = options.link ? groupOverLink(Number(options.link)) : await init();
 const device = await Device.create({ adapter: options.adapter, ordinal: group.localRank });
 const rng = new Rng(1);
-const config = {
-  c_r: 32,
-  patch_size: 2,
-  level_config: ['CT', 'CTA'],
-  clip_embd: 64,
-  byt5_embd: 100,
-  clip_seq_len: 2,
-  kernel_size: 3,
-  dropout: 0,
-  self_attn: true,
-  .../** @type {Record<string, object>} */ (sizes)[options.size],
-};
-const unet = new Paella(/** @type {import('paella').PaellaConfig} */ (config), { device, rng }).train();
+const unet = new Paella(config, { device, rng }).train();
 const optimizer = new optim.AdamW(unet.namedParameters(), { lr: 1e-4 });
 const sum = new GradientSum(optimizer, group, {
   dtype: options.f16 ? 'f16' : 'f32',
