@@ -143,18 +143,18 @@ function reachable(root: GraphNode, targets: ReadonlyMap<GraphNode, unknown> | n
     for (const input of node.inputs) if (input) found.add(input);
   }
   const oldestFirst = [...found].sort((a, b) => a.id - b.id);
-  /** Longest way to an end, for nodes that lead to one that is wanted. */
+  /** Of the nodes that lead to an end that is wanted: their longest way there, and those of their inputs that do too. */
   const depths = new Map<GraphNode, number>();
+  const inputs = new Map<GraphNode, GraphNode[]>();
   const uses = new Map<GraphNode, number>();
-  const inputsOf = (node: GraphNode): GraphNode[] =>
-    targets?.has(node)
-      ? []
-      : node.inputs.filter((input): input is GraphNode => input !== null && depths.has(input));
+  const leads = (node: GraphNode | null): node is GraphNode => node !== null && depths.has(node);
   for (const node of oldestFirst) {
-    const inputs = inputsOf(node);
-    if (targets && !targets.has(node) && inputs.length === 0) continue;
-    depths.set(node, 1 + Math.max(0, ...inputs.map((input) => depths.get(input)!)));
-    for (const input of inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
+    const isTarget = targets?.has(node);
+    const own = isTarget ? [] : node.inputs.filter(leads);
+    if (targets && !isTarget && own.length === 0) continue;
+    depths.set(node, 1 + Math.max(0, ...own.map((input) => depths.get(input)!)));
+    inputs.set(node, own);
+    for (const input of own) uses.set(input, (uses.get(input) ?? 0) + 1);
   }
   const order: GraphNode[] = [];
   const ready = depths.has(root) ? [root] : [];
@@ -162,7 +162,7 @@ function reachable(root: GraphNode, targets: ReadonlyMap<GraphNode, unknown> | n
     const next = ready.reduce((best, node) => (depths.get(node)! < depths.get(best)! ? node : best));
     ready.splice(ready.indexOf(next), 1);
     order.push(next);
-    for (const input of inputsOf(next)) {
+    for (const input of inputs.get(next)!) {
       const left = uses.get(input)! - 1;
       uses.set(input, left);
       if (left === 0) ready.push(input);
