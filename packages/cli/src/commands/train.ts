@@ -168,7 +168,9 @@ async function run<C extends AnyConfig>(
     return whatIsLeft();
   };
   // Whoever asked to stop may not wait for the next one.
-  context.signal.addEventListener('abort', () => context.out.note(whatIsLeft()));
+  context.signal.addEventListener('abort', () => {
+    if (learner) context.out.note(whatIsLeft());
+  });
   await together(context, train, giveUp).finally(close);
 }
 
@@ -181,8 +183,9 @@ async function chooseConfig<C extends AnyConfig>(
   version: string,
 ): Promise<C> {
   const isStored = name === undefined && resume;
+  const origin = name ?? `${kind}-emoji64`;
   let own: C | null = null;
-  if (!isStored) own = readConfigOf(readConfig(name ?? `${kind}-emoji64`), name ?? `${kind}-emoji64`);
+  if (!isStored) own = readConfigOf(readConfig(origin), origin);
   // The folder of a run may be on the first host only.
   else if (group.rank === 0) own = readConfigOf(RunFolder.storedConfig(out, kind), join(out, 'run.json'));
   const config = (await shareValue(group, own))!;

@@ -175,17 +175,10 @@ export async function startMpi(launcher: Launcher, environment: Environment): Pr
         await wait('broadcast', piece, piece.length, abi.types.byte, root, abi.world);
       }
     },
-    allToAll: (own, all) =>
-      wait(
-        'allToAll',
-        own,
-        own.length / size,
-        abi.types.byte,
-        all,
-        own.length / size,
-        abi.types.byte,
-        abi.world,
-      ),
+    allToAll(own, all) {
+      const each = own.length / size;
+      return wait('allToAll', own, each, abi.types.byte, all, each, abi.types.byte, abi.world);
+    },
     allGather: (own, all) =>
       wait('allGather', own, own.length, abi.types.byte, all, own.length, abi.types.byte, abi.world),
     finalize: () => wait('finalize'),
