@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadLatestCheckpoint, saveCheckpoint } from '../src/run/checkpoints.js';
+import { loadLatestCheckpoint, newestCheckpoint, saveCheckpoint } from '../src/run/checkpoints.js';
 import { configNames, paellaRunConfig, parseConfig, readConfig, vqganRunConfig } from '../src/run/config.js';
 import { RunFolder } from '../src/run/folder.js';
 import { MetricsLog, readMetrics } from '../src/run/metrics.js';
@@ -178,7 +178,8 @@ describe('checkpoints', () => {
   it('keep parts and state, and only the newest', async () => {
     const run = newFolder();
     expect(await load(run)).toBeNull();
-    for (const step of [100, 200, 300]) await save(run, step);
+    expect(newestCheckpoint(run)).toBeNull();
+    for (const step of [100, 200, 300]) expect(await save(run, step)).toBe(newestCheckpoint(run));
     expect(folders(run)).toEqual(['step-00000200', 'step-00000300']);
     const { step, state, parts } = (await load(run))!;
     expect({ step, state, names: Object.keys(parts) }).toEqual({

@@ -15,6 +15,7 @@ import {
   readConfig,
   vqganRunConfig,
 } from '../run/config.js';
+import { newestCheckpoint } from '../run/checkpoints.js';
 import { RunFolder } from '../run/folder.js';
 import { type Learner, runLoop } from '../run/loop.js';
 import { agree, together } from '../together.js';
@@ -161,7 +162,9 @@ async function run<C extends AnyConfig>(
   const close = (): void => folder?.close();
   const whatIsLeft = (): string => {
     if (!learner) return '';
-    return checkpoint ? `--resume goes on from ${checkpoint}` : 'No checkpoint was saved yet';
+    // The disk knows best: who fails while a checkpoint is saved has not heard of it. Hosts may have disks of their own.
+    const saved = newestCheckpoint(options.out) ?? checkpoint;
+    return saved ? `--resume goes on from ${saved}` : 'No checkpoint was saved yet';
   };
   const giveUp = (): string => {
     close();

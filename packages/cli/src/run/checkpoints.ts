@@ -103,6 +103,13 @@ export async function loadLatestCheckpoint(
   return null;
 }
 
+/** The folder of the newest checkpoint; null if there is none here. Whether it is damaged shows when it is loaded. */
+export function newestCheckpoint(run: string): string | null {
+  const folder = folderOf(run);
+  const step = existsSync(folder) ? stepsIn(folder).at(-1) : undefined;
+  return step === undefined ? null : join(folder, nameOf(step));
+}
+
 /** JSON, refusing numbers that it would turn into null: a resume must not find something else. */
 function toJson(state: CheckpointState): string {
   return JSON.stringify(state, (key, value: unknown) => {
