@@ -39,7 +39,7 @@ const configs = {
   vqgan: { ...tinyVqgan, training: { ...tinyVqgan.training, compare_every: 1 } },
   'batch-2': paella(2),
   'batch-4': paella(4),
-  endless: paella(2, { steps: 1_000_000, keep_checkpoints: 3 }),
+  endless: paella(2, { steps: 1_000_000, checkpoint_every: 3, keep_checkpoints: 3 }),
 };
 
 const command = (out: string, name: Exclude<keyof typeof configs, 'vqgan'>, ...more: string[]): string[] =>
