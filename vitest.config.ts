@@ -59,6 +59,8 @@ export default defineConfig(async () => ({
           setupFiles: ['test/setup.ts'],
           ...timeouts,
           fileParallelism: false,
+          // One page for all files: each would compile the same shaders anew.
+          isolate: false,
           sequence: { groupOrder: 1 },
           browser: {
             enabled: true,
