@@ -1,6 +1,6 @@
 import { type StateDict, loadStateDict } from '@paella/tensor';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,7 +43,9 @@ const configs = {
 };
 
 const command = (out: string, name: Exclude<keyof typeof configs, 'vqgan'>, ...more: string[]): string[] =>
-  [main, 'train', 'paella', '--data', 'data', '--config', `${name}.json`, '--out', out].concat(more);
+  [main, 'train', 'paella', '--data', join(root, 'data'), '--config', `${name}.json`, '--out', out].concat(
+    more,
+  );
 
 /** Starts a command of Node's in several processes. */
 function start(
@@ -224,6 +226,21 @@ describe.skipIf(!launcher)('training by several processes (skipped where there i
       expect(performance.now() - since).toBeLessThan(30_000);
       expect(stderr).toMatch(says);
       expect(stderr).toContain(`--resume goes on from ${relative(root, checkpoints(out).at(-1)!)}`);
+    });
+
+    it('when rank 0 is killed, whose folder the other does not see', async () => {
+      mkdirSync(join(root, 'elsewhere'));
+      symlinkSync(join(root, 'endless.json'), join(root, 'elsewhere/endless.json'));
+      const apart = ['sh', '-c', '[ $OMPI_COMM_WORLD_RANK = 0 ] || cd elsewhere; exec "$@"', 'sh'];
+      const program = [...apart, process.execPath, ...command('apart', 'endless')];
+      const job = launch(launcher, 2, program, { cwd: root });
+      jobs.push(job);
+      await until(() => checkpoints('apart').length > 2);
+      job.signal(0, 'SIGKILL');
+      const { stderr } = await job.ended;
+      const [, named] = /--resume goes on from (\S+)/.exec(stderr) ?? [];
+      const saved = checkpoints('apart').map((path) => relative(root, path));
+      expect(saved.slice(-2)).toContain(named); // of the last one, rank 1 may not have heard
     });
 
     it.skipIf(obstacle)(
